@@ -1,0 +1,204 @@
+package memstore
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cubby-storage/cubby/store"
+)
+
+// upload is a multipart upload. The lock of its bucket guards it.
+type upload struct {
+	store.Upload
+	attributes store.Attributes
+	tags       map[string]string
+	parts      map[int]part
+}
+
+type part struct {
+	store.Part
+	data []byte
+}
+
+// stored returns the parts by number.
+func (u *upload) stored() []store.Part {
+	var parts []store.Part
+	for _, n := range slices.Sorted(maps.Keys(u.parts)) {
+		parts = append(parts, u.parts[n].Part)
+	}
+	return parts
+}
+
+// find returns an upload. The caller holds the lock.
+func (b *Bucket) findUpload(key, id string, opts store.UploadOptions) (*upload, error) {
+	u := b.uploads[id]
+	if u == nil {
+		return nil, store.ErrNoUpload
+	}
+	return u, u.Check(key, opts)
+}
+
+// CreateUpload implements store.Bucket.
+func (b *Bucket) CreateUpload(ctx context.Context, key string, opts *store.PutOptions) (*store.Upload, error) {
+	u, err := b.createUpload(ctx, key, opts)
+	return u, b.fail("create upload", key, err)
+}
+
+func (b *Bucket) createUpload(ctx context.Context, key string, opts *store.PutOptions) (*store.Upload, error) {
+	if opts == nil {
+		opts = new(store.PutOptions)
+	}
+	fresh, err := store.NewUpload(key, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckPlain("", opts.SSE); err != nil {
+		return nil, err
+	}
+	if err := b.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	fresh.Started = time.Now()
+	fresh.ID = store.NewUploadID(fresh.Started)
+	u := &upload{Upload: *fresh, attributes: opts.Attributes, tags: maps.Clone(opts.Tags), parts: make(map[int]part)}
+	u.attributes.User = maps.Clone(opts.User)
+	if b.uploads == nil {
+		b.uploads = make(map[string]*upload)
+	}
+	b.uploads[u.ID] = u
+	return fresh, nil
+}
+
+// PutPart implements store.Bucket.
+func (b *Bucket) PutPart(ctx context.Context, key, uploadID string, n int, r io.Reader, opts *store.PartOptions) (*store.Part, error) {
+	p, err := b.putPart(ctx, key, uploadID, n, r, opts)
+	return p, b.fail("put part", key, err)
+}
+
+func (b *Bucket) putPart(ctx context.Context, key, uploadID string, n int, r io.Reader, opts *store.PartOptions) (*store.Part, error) {
+	if opts == nil {
+		opts = new(store.PartOptions)
+	}
+	if err := store.CheckPlain("", opts.SSE); err != nil {
+		return nil, err
+	}
+	if err := b.rlock(ctx); err != nil {
+		return nil, err
+	}
+	u, err := b.findUpload(key, uploadID, opts.UploadOptions)
+	b.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	if opts, err = u.Content(n, opts); err != nil {
+		return nil, err
+	}
+	data, p, err := read(ctx, r, opts)
+	if err != nil {
+		return nil, err
+	}
+	p.Number = n
+	if err := b.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	if b.uploads[uploadID] != u {
+		return nil, store.ErrNoUpload
+	}
+	u.parts[n] = part{*p, data}
+	return p, nil
+}
+
+// ListParts implements store.Bucket.
+func (b *Bucket) ListParts(ctx context.Context, key, uploadID string, opts *store.ListPartsOptions) (*store.PartsPage, error) {
+	page, err := b.listParts(ctx, key, uploadID, opts)
+	return page, b.fail("list parts", key, err)
+}
+
+func (b *Bucket) listParts(ctx context.Context, key, uploadID string, opts *store.ListPartsOptions) (*store.PartsPage, error) {
+	if opts == nil {
+		opts = new(store.ListPartsOptions)
+	}
+	if err := b.rlock(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.RUnlock()
+	u, err := b.findUpload(key, uploadID, opts.UploadOptions)
+	if err != nil {
+		return nil, err
+	}
+	return store.ListParts(&u.Upload, u.stored(), opts)
+}
+
+// ListUploads implements store.Bucket.
+func (b *Bucket) ListUploads(ctx context.Context, opts *store.ListUploadsOptions) (*store.UploadsPage, error) {
+	if err := b.rlock(ctx); err != nil {
+		return nil, b.fail("list uploads", "", err)
+	}
+	defer b.mu.RUnlock()
+	var uploads []store.Upload
+	for _, u := range b.uploads {
+		uploads = append(uploads, u.Upload)
+	}
+	page, err := store.ListUploads(uploads, opts)
+	return page, b.fail("list uploads", "", err)
+}
+
+// CompleteUpload implements store.Bucket.
+func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts []store.Part, opts *store.CompleteOptions) (*store.Info, error) {
+	info, err := b.completeUpload(ctx, key, uploadID, parts, opts)
+	return info, b.fail("complete upload", key, err)
+}
+
+func (b *Bucket) completeUpload(ctx context.Context, key, uploadID string, named []store.Part, opts *store.CompleteOptions) (*store.Info, error) {
+	if opts == nil {
+		opts = new(store.CompleteOptions)
+	}
+	if err := b.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	u, err := b.findUpload(key, uploadID, opts.UploadOptions)
+	if err != nil {
+		return nil, err
+	}
+	info, picked, err := store.Assemble(&u.Upload, u.stored(), named, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckWrite(opts.IfMatch, opts.IfNoneMatch, b.current(key)); err != nil {
+		return nil, err
+	}
+	info.ModTime, info.Attributes = time.Now(), u.attributes
+	o := &object{Info: *info, tags: u.tags}
+	for _, p := range picked {
+		o.content = append(o.content, u.parts[p.Number].data)
+	}
+	b.set(o)
+	delete(b.uploads, uploadID)
+	return o.info(), nil
+}
+
+// AbortUpload implements store.Bucket.
+func (b *Bucket) AbortUpload(ctx context.Context, key, uploadID string, opts *store.UploadOptions) error {
+	return b.fail("abort upload", key, b.abortUpload(ctx, key, uploadID, opts))
+}
+
+func (b *Bucket) abortUpload(ctx context.Context, key, uploadID string, opts *store.UploadOptions) error {
+	if opts == nil {
+		opts = new(store.UploadOptions)
+	}
+	if err := b.lock(ctx); err != nil {
+		return err
+	}
+	defer b.mu.Unlock()
+	if _, err := b.findUpload(key, uploadID, *opts); err != nil {
+		return err
+	}
+	delete(b.uploads, uploadID)
+	return nil
+}

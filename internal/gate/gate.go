@@ -1,0 +1,225 @@
+// Package gate is the only door between a front end and a bucket.
+//
+// [Gate.As] gives the buckets as one subject may see them, [Gate.Operator] as an
+// operator does. Both are a [store.Service] whose buckets ask the rules first:
+// what they do not grant fails with fs.ErrPermission before the bucket is
+// touched, a list holds exactly the keys that the subject may list, and a key
+// that is missing looks forbidden to those who may not list it.
+//
+// A key with a "." or ".." segment or a NUL is fs.ErrInvalid for everybody.
+package gate
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/cubby-storage/cubby/access"
+	"github.com/cubby-storage/cubby/store"
+)
+
+// Gate guards the buckets of a service.
+type Gate struct {
+	svc      store.Service
+	policies map[string]*access.Policy
+	observe  func(context.Context, Check)
+}
+
+// Options are the options of New.
+type Options struct {
+	// Observe, if not nil, is told of every question that the gate asked and
+	// how it was answered. It must be quick, and safe for concurrent use.
+	Observe func(context.Context, Check)
+}
+
+// Check is a question that a gate asked.
+type Check struct {
+	Bucket   string
+	Key      string // for a list, its prefix; "" for a bucket
+	Action   access.Action
+	Operator bool
+	Subject  *access.Subject // nil for an operator
+	Decision access.Decision
+}
+
+// New returns the gate of svc, with the rules of each bucket under its name. A
+// bucket without rules is open to operators alone.
+func New(svc store.Service, policies map[string]*access.Policy, opts *Options) *Gate {
+	if opts == nil {
+		opts = new(Options)
+	}
+	g := &Gate{svc: svc, policies: policies, observe: opts.Observe}
+	if g.observe == nil {
+		g.observe = func(context.Context, Check) {}
+	}
+	return g
+}
+
+// Denied is the cause of an error for what the rules do not grant. errors.Is
+// finds fs.ErrPermission in it.
+type Denied struct {
+	Check Check
+}
+
+func (d *Denied) Error() string { return fs.ErrPermission.Error() }
+
+// Is reports whether target is fs.ErrPermission.
+func (d *Denied) Is(target error) bool { return target == fs.ErrPermission }
+
+// View is the service as one subject, or an operator, may see it.
+type View struct {
+	g        *Gate
+	operator bool
+	subject  access.Subject
+}
+
+// As returns the service as s may see it.
+func (g *Gate) As(s access.Subject) *View { return &View{g: g, subject: s} }
+
+// Operator returns the service with everything in it.
+func (g *Gate) Operator() *View { return &View{g: g, operator: true} }
+
+var (
+	_ store.Service = (*View)(nil)
+	_ store.Bucket  = (*bucket)(nil)
+)
+
+// ask puts one question to the rules. key is that of an object, or the prefix of
+// a list.
+func (v *View) ask(ctx context.Context, op, name, key string, a access.Action) error {
+	c := Check{Bucket: name, Key: key, Action: a, Operator: v.operator}
+	if v.operator {
+		c.Decision.Allowed = true
+	} else {
+		c.Subject = &v.subject
+		c.Decision = v.g.policies[name].Decide(&v.subject, a, key)
+	}
+	return v.settle(ctx, op, c)
+}
+
+func (v *View) settle(ctx context.Context, op string, c Check) error {
+	v.g.observe(ctx, c)
+	if !c.Decision.Allowed {
+		return &store.Error{Op: op, Bucket: c.Bucket, Key: c.Key, Err: &Denied{c}}
+	}
+	return nil
+}
+
+// visible asks for a list, and returns the ranges that it may show. For an
+// operator they are nil, which is all.
+func (v *View) visible(ctx context.Context, op, name, prefix string) ([]store.KeyRange, error) {
+	c := Check{Bucket: name, Key: prefix, Action: access.List, Operator: v.operator}
+	if v.operator {
+		c.Decision.Allowed = true
+		return nil, v.settle(ctx, op, c)
+	}
+	c.Subject = &v.subject
+	ranges := v.g.policies[name].Visible(&v.subject, prefix)
+	if len(ranges) > 0 {
+		c.Decision.Allowed = true
+	} else {
+		c.Decision = v.g.policies[name].Decide(&v.subject, access.List, prefix)
+		c.Decision.Allowed = false
+	}
+	if err := v.settle(ctx, op, c); err != nil {
+		return nil, err
+	}
+	list := make([]store.KeyRange, len(ranges))
+	for i, r := range ranges {
+		list[i] = store.KeyRange{Start: r.Start, End: r.End}
+	}
+	return list, nil
+}
+
+// Bucket returns the bucket called name as the subject may see it.
+func (v *View) Bucket(ctx context.Context, name string) (store.Bucket, error) {
+	b, err := v.g.svc.Bucket(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &bucket{View: v, name: name, b: b}, nil
+}
+
+// StatBucket describes a bucket to those who may list something in it.
+func (v *View) StatBucket(ctx context.Context, name string) (*store.BucketInfo, error) {
+	if _, err := v.visible(ctx, "stat bucket", name, ""); err != nil {
+		return nil, err
+	}
+	list, err := v.g.svc.Buckets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range list {
+		if info.Name == name {
+			return &info, nil
+		}
+	}
+	return nil, &store.Error{Op: "stat bucket", Bucket: name, Err: store.ErrNoBucket}
+}
+
+// Buckets describes the buckets in which the subject may list something.
+func (v *View) Buckets(ctx context.Context) ([]store.BucketInfo, error) {
+	list, err := v.g.svc.Buckets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := list[:0]
+	for _, info := range list {
+		if _, err := v.visible(ctx, "list buckets", info.Name, ""); err == nil {
+			seen = append(seen, info)
+		}
+	}
+	return seen, nil
+}
+
+// CreateBucket makes a bucket. Only an operator may.
+func (v *View) CreateBucket(ctx context.Context, name string) error {
+	if err := v.operate(ctx, "create bucket", name); err != nil {
+		return err
+	}
+	return v.g.svc.CreateBucket(ctx, name)
+}
+
+// DeleteBucket removes an empty bucket. Only an operator may.
+func (v *View) DeleteBucket(ctx context.Context, name string) error {
+	if err := v.operate(ctx, "delete bucket", name); err != nil {
+		return err
+	}
+	return v.g.svc.DeleteBucket(ctx, name)
+}
+
+// operate asks for what no rule can grant.
+func (v *View) operate(ctx context.Context, op, name string) error {
+	c := Check{Bucket: name, Operator: v.operator}
+	c.Decision.Allowed = v.operator
+	if !v.operator {
+		c.Subject = &v.subject
+	}
+	return v.settle(ctx, op, c)
+}
+
+// owner is who an upload belongs to. It is "" for an operator, to whom all do.
+func (v *View) owner() string {
+	switch {
+	case v.operator:
+		return ""
+	case v.subject.Identity == "":
+		return "anonymous"
+	}
+	return v.subject.Identity
+}
+
+// checkKey refuses keys that name nothing, or that others might read as another key.
+func checkKey(op, name, key string) error {
+	err := store.CheckKey(key)
+	if err == nil {
+		err = access.CheckKey(key)
+	}
+	if err != nil {
+		return &store.Error{Op: op, Bucket: name, Key: key, Err: err}
+	}
+	return nil
+}
+
+// errForeign is for a copy from a bucket that did not come from this gate.
+var errForeign = fmt.Errorf("the source is not a bucket of this gate: %w", fs.ErrInvalid)

@@ -1,0 +1,161 @@
+package s3api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/cubby-storage/cubby/internal/sigv4"
+	"github.com/cubby-storage/cubby/store"
+)
+
+// metaPrefix starts the names of headers that are user metadata.
+const metaPrefix = "x-amz-meta-"
+
+// attributes reads what a write says about the object besides its content.
+func (c *call) attributes() (store.Attributes, error) {
+	a := store.Attributes{
+		ContentType:        c.described("content-type"),
+		CacheControl:       c.described("cache-control"),
+		ContentDisposition: c.described("content-disposition"),
+		ContentEncoding:    sigv4.ContentEncoding(c.r.Header["Content-Encoding"]),
+		ContentLanguage:    c.value("content-language"),
+		Expires:            c.value("expires"),
+	}
+	for name := range c.r.Header {
+		c.userMeta(&a, name)
+	}
+	for name := range c.amz {
+		c.userMeta(&a, name)
+	}
+	for _, v := range []string{a.ContentType, a.CacheControl, a.ContentDisposition, a.ContentEncoding, a.ContentLanguage, a.Expires} {
+		if !printable(v) {
+			return a, newError("InvalidArgument", "A header holds a control character.")
+		}
+	}
+	size := 0
+	for k, v := range a.User {
+		if !printable(k) || !printable(v) {
+			return a, newError("InvalidArgument", "User metadata holds a control character.")
+		}
+		size += len(k) + len(v)
+	}
+	if size > store.MaxUserMeta {
+		return a, newError("MetadataTooLarge", "")
+	}
+	return a, nil
+}
+
+// userMeta adds the header called name to a if it is user metadata.
+func (c *call) userMeta(a *store.Attributes, name string) {
+	lower := strings.ToLower(name)
+	k, ok := strings.CutPrefix(lower, metaPrefix)
+	if !ok || k == "" {
+		return
+	}
+	if a.User == nil {
+		a.User = make(map[string]string)
+	}
+	a.User[k] = c.value(lower)
+}
+
+// described returns a header that describes the content. A presigned URL may
+// hold it as a parameter, because whoever signs it does not send the request.
+// Browsers add a Cache-Control of their own to some requests, so that one counts
+// only if it was signed.
+func (c *call) described(name string) string {
+	v, req := c.value(name), c.caller.Request
+	if req == nil {
+		return v
+	}
+	if name == "cache-control" && !req.Signed(name) {
+		v = ""
+	}
+	if v == "" && req.Presigned {
+		v = c.query.Get(name)
+	}
+	return v
+}
+
+// printable reports whether s can be the value of a header.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// overrides are the parameters that replace a header of an object.
+var overrides = []struct{ param, header string }{
+	{"response-cache-control", "Cache-Control"},
+	{"response-content-disposition", "Content-Disposition"},
+	{"response-content-encoding", "Content-Encoding"},
+	{"response-content-language", "Content-Language"},
+	{"response-content-type", "Content-Type"},
+	{"response-expires", "Expires"},
+}
+
+// checkOverrides reports whether the caller may replace headers as they ask to.
+func (c *call) checkOverrides() error {
+	for _, o := range overrides {
+		v := c.query.Get(o.param)
+		if v != "" && c.caller.Request == nil {
+			return newError("InvalidRequest", "Headers of the response can only be replaced in a signed request.")
+		}
+		if !printable(v) {
+			return newError("InvalidArgument", o.param+" holds a control character.")
+		}
+	}
+	return nil
+}
+
+// describe writes the headers of the object, but for Content-Length. whole says
+// that the response holds all of it.
+func (c *call) describe(info *store.Info, whole bool) {
+	h := c.w.Header()
+	c.validators(info)
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", or(info.ContentType, "application/octet-stream"))
+	set(h, "Cache-Control", info.CacheControl)
+	set(h, "Content-Disposition", info.ContentDisposition)
+	set(h, "Content-Encoding", info.ContentEncoding)
+	set(h, "Content-Language", info.ContentLanguage)
+	set(h, "Expires", info.Expires)
+	set(h, "X-Amz-Version-Id", info.Version)
+	if info.TagCount > 0 {
+		h.Set("X-Amz-Tagging-Count", itoa(info.TagCount))
+	}
+	if len(info.User) > 0 {
+		var names []string
+		for k, v := range info.User {
+			h.Set(metaPrefix+k, v)
+			names = append(names, metaPrefix+k)
+		}
+		slices.Sort(names)
+		exposeMore(h, names)
+	}
+	if whole && strings.EqualFold(c.value("x-amz-checksum-mode"), "enabled") {
+		setChecksums(h, &info.Checksums)
+	}
+	for _, o := range overrides {
+		set(h, o.header, c.query.Get(o.param))
+	}
+	protectObject(h)
+}
+
+// validators writes the headers that say which state of the object it is.
+func (c *call) validators(info *store.Info) {
+	h := c.w.Header()
+	h.Set("ETag", quote(info.ETag))
+	h.Set("Last-Modified", info.ModTime.UTC().Format(http.TimeFormat))
+}
+
+func set(h http.Header, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}
+
+func quote(etag string) string { return `"` + etag + `"` }

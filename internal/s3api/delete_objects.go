@@ -1,0 +1,116 @@
+package s3api
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strings"
+
+	"github.com/cubby-storage/cubby/store"
+)
+
+// maxDeleteBody is the most bytes in the list of DeleteObjects.
+const maxDeleteBody = 2 << 20
+
+// deleteRequest is the list of DeleteObjects.
+type deleteRequest struct {
+	XMLName xml.Name `xml:"Delete"`
+	Quiet   bool     `xml:"Quiet"`
+	Objects []struct {
+		Key              string `xml:"Key"`
+		VersionID        string `xml:"VersionId"`
+		ETag             string `xml:"ETag"`
+		LastModifiedTime string `xml:"LastModifiedTime"`
+		Size             string `xml:"Size"`
+	} `xml:"Object"`
+}
+
+func deleteObjects(c *call) error {
+	text, err := c.document(maxDeleteBody, true)
+	if err != nil {
+		return err
+	}
+	var req deleteRequest
+	if err := readXML(text, &req); err != nil {
+		return err
+	}
+	if len(req.Objects) == 0 || len(req.Objects) > store.MaxPage {
+		return newError("MalformedXML", "There may be 1 to "+itoa(store.MaxPage)+" objects in the list.")
+	}
+	b, err := c.bucket()
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(req.Objects))
+	var keys []string
+	var at []int
+	for i, o := range req.Objects {
+		switch {
+		case o.VersionID != "" && o.VersionID != "null", o.ETag != "", o.LastModifiedTime != "", o.Size != "":
+			errs[i] = newError("NotImplemented", "")
+		case o.Key == "":
+			errs[i] = newError("InvalidArgument", "The key is empty.")
+		default:
+			if errs[i] = checkKey(o.Key); errs[i] == nil {
+				keys, at = append(keys, o.Key), append(at, i)
+			}
+		}
+	}
+	if len(keys) > 0 {
+		done, err := b.DeleteMany(c.ctx, keys)
+		if err != nil {
+			return err
+		}
+		for i, err := range done {
+			errs[at[i]] = err
+		}
+	}
+	x := newXML()
+	x.root("DeleteResult")
+	for i, o := range req.Objects {
+		if errs[i] == nil {
+			if !req.Quiet {
+				x.open("Deleted")
+				x.elem("Key", o.Key)
+				x.close("Deleted")
+			}
+			continue
+		}
+		e := asError(errs[i], c.op.name)
+		if e.Status >= 500 && e.Code != "NotImplemented" {
+			c.s.opts.OnError(c.ctx, c.id, errs[i])
+		}
+		x.open("Error")
+		x.elem("Key", o.Key)
+		x.some("VersionId", o.VersionID)
+		x.elem("Code", e.Code)
+		x.elem("Message", e.Message)
+		x.close("Error")
+	}
+	x.close("DeleteResult")
+	return c.xml(http.StatusOK, x)
+}
+
+// deleteObjectsSomewhere is DeleteObjects without a bucket: some clients lose the
+// name of the bucket if it has a dot in it. If there is one such bucket, it is
+// that one.
+func deleteObjectsSomewhere(c *call) error {
+	list, err := c.view.Buckets(c.ctx)
+	if err != nil {
+		return err
+	}
+	name := ""
+	for _, b := range list {
+		if !strings.Contains(b.Name, ".") {
+			continue
+		}
+		if name != "" {
+			return newError("InvalidRequest", "The request does not say which bucket it is about.")
+		}
+		name = b.Name
+	}
+	if name == "" {
+		return newError("InvalidRequest", "The request does not say which bucket it is about.")
+	}
+	c.target.bucket = name
+	return deleteObjects(c)
+}

@@ -82,8 +82,10 @@ type ProviderConfig struct {
 	// live as long as the credential, and must fit into it.
 	Groups func(ctx context.Context, subject string) ([]string, error)
 
-	// LiveGroups asks Groups whenever a credential is opened. Otherwise it
-	// is asked only for those whose groups did not fit into the credential.
+	// LiveGroups asks Groups when a credential is opened, so that a change of
+	// groups that is kept in the state holds for credentials that are out. Otherwise
+	// it is asked only for those whose groups did not fit into the credential.
+	// In either case it is not asked again until the state has changed.
 	LiveGroups bool
 }
 
@@ -143,7 +145,9 @@ type Pool struct {
 
 	mem       sync.RWMutex // guards what follows
 	epochs    map[state.Login]uint64
-	operators map[string]Secret // by access key id
+	operators map[string]Secret        // by access key id
+	groups    map[state.Login][]string // that were asked for since the state last changed
+	changed   uint64                   // how often it has
 }
 
 // New returns the pool that cfg describes, with everything in memory that

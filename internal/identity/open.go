@@ -22,6 +22,7 @@ const (
 	accessKeySize  = 20
 	tokenSizeMax   = 2048 // of a session token: it has to fit into URLs
 	openedMax      = 1024
+	groupsMax      = 10_000 // logins whose groups are held in memory
 )
 
 var tokenEncoding = base64.RawURLEncoding.Strict()
@@ -201,7 +202,7 @@ func (p *Pool) groupsOf(ctx context.Context, s *session) ([]string, error) {
 		groups := l.groups
 		if l.lookup {
 			var err error
-			groups, err = p.cfg.provider(l.provider).Groups(ctx, l.subject)
+			groups, err = p.lookUp(ctx, state.Login{Provider: l.provider, Subject: l.subject})
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
 				return nil, &Error{CodeExpiredToken, "The user of the session is gone.", err}
@@ -215,4 +216,30 @@ func (p *Pool) groupsOf(ctx context.Context, s *session) ([]string, error) {
 		all = append(all, groups...)
 	}
 	return slices.Clip(all), nil
+}
+
+// lookUp asks the provider of a login for its groups, unless it was asked since
+// the state last changed.
+func (p *Pool) lookUp(ctx context.Context, l state.Login) ([]string, error) {
+	p.mem.RLock()
+	groups, ok := p.groups[l]
+	changed := p.changed
+	p.mem.RUnlock()
+	if ok {
+		return groups, nil
+	}
+	groups, err := p.cfg.provider(l.Provider).Groups(ctx, l.Subject)
+	if err != nil {
+		return nil, err
+	}
+	p.mem.Lock()
+	defer p.mem.Unlock()
+	// What was asked for before a change must not stay after it.
+	if p.changed == changed {
+		if len(p.groups) >= groupsMax {
+			clear(p.groups)
+		}
+		p.groups[l] = groups
+	}
+	return groups, nil
 }

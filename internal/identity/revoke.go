@@ -62,6 +62,10 @@ func (p *Pool) Disable(ctx context.Context, identityID string, disabled bool) er
 	return internal(err)
 }
 
+// Refresh makes what was changed in the state hold at once, rather than within
+// a second.
+func (p *Pool) Refresh(ctx context.Context) error { return internal(p.reload(ctx)) }
+
 // fresh makes sure that what is in memory was right a moment ago. It waits
 // for the state once a second, and for nothing otherwise.
 func (p *Pool) fresh(ctx context.Context) error {
@@ -143,6 +147,8 @@ func (p *Pool) load(ctx context.Context, now time.Time, all bool) error {
 	}
 	p.mem.Lock()
 	defer p.mem.Unlock()
+	p.groups = make(map[state.Login][]string)
+	p.changed++
 	if all {
 		p.epochs = make(map[state.Login]uint64)
 		p.reloaded = now

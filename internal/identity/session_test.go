@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cubby-storage/cubby/internal/state"
 )
 
 func TestTokensAreBoundToTheirKey(t *testing.T) {
@@ -163,6 +165,19 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 		}
 		return now, fault
 	}
+	// change tells the pool that the state is not the one it knows.
+	change := func() {
+		t.Helper()
+		err := h.db.Update(t.Context(), func(tx *state.Tx) error {
+			return tx.SetSetting(t.Context(), "change", fmt.Append(nil, lookups))
+		})
+		if err == nil {
+			err = h.Refresh(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	h.restart()
 	ann := h.id(h.login("ann"))
 	few := h.credentials(ann, h.login("ann", "a", "b"))
@@ -180,11 +195,19 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 		t.Errorf("token of %d bytes", n)
 	}
 	equal(t, "many groups", h.open(many).Subject.Groups, now)
+	asked := lookups
+	equal(t, "many groups again", h.open(many).Subject.Groups, now)
+	if lookups != asked {
+		t.Error("groups were looked up again, though nothing has changed")
+	}
 	now = []string{"two"}
+	change()
 	equal(t, "after a change", h.open(many).Subject.Groups, now)
 	fault = errors.New("disk on fire")
+	change()
 	h.openRefused("look-up that fails", many.AccessKeyID, many.SessionToken.Reveal(), CodeUnavailable)
 	fault = fs.ErrNotExist
+	change()
 	h.openRefused("user that is gone", many.AccessKeyID, many.SessionToken.Reveal(), CodeExpiredToken)
 
 	fault = nil
@@ -193,6 +216,7 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 	live := h.credentials(ann, h.login("ann", "a", "b"))
 	equal(t, "live groups", h.open(live).Subject.Groups, now)
 	now = nil
+	change()
 	equal(t, "live groups after a change", h.open(live).Subject.Groups, nil)
 
 	// Who cannot be asked has to fit.

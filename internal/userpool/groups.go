@@ -88,8 +88,8 @@ func (p *Pool) GroupsOf(ctx context.Context, sub string) (names []string, err er
 	return names, err
 }
 
-// DeleteGroup removes a group and ends the credentials of its members. If
-// there is none of that name the error wraps fs.ErrNotExist.
+// DeleteGroup removes a group. If there is none of that name the error wraps
+// fs.ErrNotExist.
 func (p *Pool) DeleteGroup(ctx context.Context, name string) error {
 	name, err := normalizeGroup(name)
 	if err != nil {
@@ -105,11 +105,6 @@ func (p *Pool) DeleteGroup(ctx context.Context, name string) error {
 		} else if err != nil {
 			return err
 		}
-		for _, sub := range subs {
-			if err := p.revoke(ctx, t, sub, false); err != nil {
-				return err
-			}
-		}
 		return nil
 	})
 	if err == nil {
@@ -119,20 +114,16 @@ func (p *Pool) DeleteGroup(ctx context.Context, name string) error {
 }
 
 // AddToGroup makes a user a member of a group; to be one already is no error.
-// Credentials end, so that the next ones have the new rights. The error wraps
-// fs.ErrNotExist if there is no such user or group.
+// Sessions go on: who opens a credential asks [Pool.GroupsOf] for its groups. The
+// error wraps fs.ErrNotExist if there is no such user or group.
 func (p *Pool) AddToGroup(ctx context.Context, user, group string) error {
 	return p.change(ctx, user, func(t *state.Tx, u *User) (bool, error) {
-		joined, err := p.join(ctx, t, u.Sub, group)
-		if err != nil || !joined {
-			return false, err
-		}
-		return true, p.revoke(ctx, t, u.Sub, false)
+		return p.join(ctx, t, u.Sub, group)
 	})
 }
 
-// RemoveFromGroup ends a user's membership of a group, and the credentials
-// that have its rights. Not to be a member is no error.
+// RemoveFromGroup ends a user's membership of a group. Not to be a member is no
+// error. Sessions go on, as with [Pool.AddToGroup].
 func (p *Pool) RemoveFromGroup(ctx context.Context, user, group string) error {
 	return p.change(ctx, user, func(t *state.Tx, u *User) (bool, error) {
 		group, err := normalizeGroup(group)
@@ -149,7 +140,7 @@ func (p *Pool) RemoveFromGroup(ctx context.Context, user, group string) error {
 		} else if err != nil {
 			return false, err
 		}
-		return true, p.revoke(ctx, t, u.Sub, false)
+		return true, nil
 	})
 }
 

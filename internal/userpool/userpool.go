@@ -20,9 +20,9 @@
 // A sign-in is a session, named by the origin_jti claim. Its tokens are good
 // while it is: it ends when it is revoked, when it expires, and with all
 // others of the user when the user is disabled or deleted, gets another
-// password or signs out everywhere. Whatever takes rights from a user also
-// raises the epoch of their login in the state, so that credentials which are
-// out already end too.
+// password or signs out everywhere. That also raises the epoch of their
+// login in the state, so that credentials which are out already end too. A change
+// of groups ends nothing: the identity pool asks for a user's groups.
 //
 // # Errors
 //
@@ -65,8 +65,8 @@ type Config struct {
 	MinPassword     int           // fewest characters of a password; 0 means 8
 
 	// OnRevoke, if set, is called after a change in this process that ends
-	// credentials of the user with that sub. The change is in the state by
-	// then; the call only saves waiting.
+	// credentials of the user with that sub, or that is of their groups. The
+	// change is in the state by then; the call only saves waiting.
 	OnRevoke func(sub string)
 
 	Now    func() time.Time                // nil means time.Now

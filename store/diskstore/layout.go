@@ -1,0 +1,223 @@
+package diskstore
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"path/filepath"
+	"strconv"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// # Layout
+//
+// The directory of a store holds
+//
+//	index/           the Pebble database with the rows below
+//	blobs/0 to f/    one file for each content that is too large for the index
+//	tmp/             files that are being written, where they need a name
+//	clean            there when the store was closed with nothing to be swept
+//
+// A blob is content that never changes. Its id is 16 bytes: the time it was made
+// and a random number. The name of its file is the id in hexadecimal, never a
+// key, and its last digit is that of the directory. Ids ascend with the time, so that
+// the contents in the index are written in the order in which they lie there,
+// and compactions move them instead of writing them anew.
+//
+// The first byte of a row's key is its space. BUCKET and UPLOAD are ids of 8 and
+// 24 bytes, ID is that of a blob, | only separates.
+//
+//	! "format"                  version of this layout, the first row written
+//	b NAME                      bucket: its id and when it was made
+//	c ID                        inline content: its bytes and nothing else
+//	m ID                        manifest: the extents of the parts of an object
+//	o BUCKET|KEY                current object: all but its content
+//	p UPLOAD|NUMBER             part of an upload: its description and extents
+//	r ID                        how many rows refer to a blob
+//	u BUCKET|ESCAPED KEY|UPLOAD upload that is neither complete nor aborted
+//
+// Reserved are v (older versions: BUCKET|ESCAPED KEY|inverted sequence), e
+// (outbox of events: sequence) and s (usage: BUCKET). Numbers in keys are big
+// endian. An escaped key has 00 ff for every 00 and ends with 00 01, which keeps
+// the order of keys and makes none a prefix of another.
+//
+// A file always has a row in r; a file without one is what a crash left over. An
+// inline content or a manifest without one is referred to once. The content of a
+// manifest is counted once for each extent of it, however often the manifest is
+// referred to.
+const formatVersion = 1
+
+// The spaces of the index.
+const (
+	spaceFormat   = '!'
+	spaceBucket   = 'b'
+	spaceContent  = 'c'
+	spaceManifest = 'm'
+	spaceObject   = 'o'
+	spacePart     = 'p'
+	spaceRefs     = 'r'
+	spaceUpload   = 'u'
+)
+
+var formatKey = []byte{spaceFormat, 'f', 'o', 'r', 'm', 'a', 't'}
+
+const (
+	bucketIDSize = 8
+	uploadIDSize = 24
+	shards       = 16
+)
+
+type (
+	bucketID [bucketIDSize]byte
+	uploadID [uploadIDSize]byte
+	blobID   [16]byte
+)
+
+// shard is the number of the directory of the file of a blob.
+func (id blobID) shard() int { return int(id[len(id)-1] % shards) }
+
+// setShard makes a fresh id one of a file in that directory.
+func (id *blobID) setShard(n int) {
+	last := &id[len(id)-1]
+	*last = *last&^(shards-1) | byte(n%shards)
+}
+
+func (id blobID) String() string { return hex.EncodeToString(id[:]) }
+
+func (id uploadID) String() string { return hex.EncodeToString(id[:]) }
+
+// parseBlobID reads the name of a file.
+func parseBlobID(name string) (id blobID, ok bool) {
+	if len(name) != hex.EncodedLen(len(id)) {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(name))
+	return id, err == nil && id.String() == name
+}
+
+// parseUploadID reads an id as store.NewUploadID writes it.
+func parseUploadID(s string) (id uploadID, ok bool) {
+	if len(s) != hex.EncodedLen(len(id)) {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(s))
+	return id, err == nil && id.String() == s
+}
+
+func (s *Store) shardDir(n int) string {
+	return filepath.Join(s.dir, "blobs", strconv.FormatInt(int64(n), shards))
+}
+
+func (s *Store) path(id blobID) string { return filepath.Join(s.shardDir(id.shard()), id.String()) }
+
+func (s *Store) cleanFile() string { return filepath.Join(s.dir, "clean") }
+
+func (s *Store) tmpDir() string { return filepath.Join(s.dir, "tmp") }
+
+func bucketKey(name string) []byte { return append([]byte{spaceBucket}, name...) }
+
+func blobKey(space byte, id blobID) []byte {
+	return append(append(make([]byte, 0, 1+len(id)), space), id[:]...)
+}
+
+// objectKey returns the key of the row of an object, and with an empty key the
+// start of those of a bucket.
+func objectKey(b bucketID, key string) []byte {
+	row := make([]byte, 0, 1+bucketIDSize+len(key))
+	row = append(row, spaceObject)
+	row = append(row, b[:]...)
+	return append(row, key...)
+}
+
+// uploadPrefix returns the start of the keys of the rows of uploads whose keys
+// start with prefix.
+func uploadPrefix(b bucketID, prefix string) []byte {
+	row := make([]byte, 0, 1+bucketIDSize+len(prefix)+2+uploadIDSize)
+	row = append(row, spaceUpload)
+	row = append(row, b[:]...)
+	return appendEscaped(row, prefix)
+}
+
+func uploadKey(b bucketID, key string, id uploadID) []byte {
+	row := append(uploadPrefix(b, key), 0, 1)
+	return append(row, id[:]...)
+}
+
+// splitUploadKey is the reverse of uploadKey.
+func splitUploadKey(row []byte) (key string, id uploadID, ok bool) {
+	const head = 1 + bucketIDSize
+	if len(row) < head+2+uploadIDSize {
+		return "", id, false
+	}
+	copy(id[:], row[len(row)-uploadIDSize:])
+	row = row[head : len(row)-uploadIDSize]
+	n := len(row) - 2
+	if row[n] != 0 || row[n+1] != 1 {
+		return "", id, false
+	}
+	key, ok = unescape(row[:n])
+	return key, id, ok
+}
+
+func partPrefix(id uploadID) []byte {
+	return append(append(make([]byte, 0, 1+uploadIDSize+2), spacePart), id[:]...)
+}
+
+func partKey(id uploadID, n int) []byte {
+	return binary.BigEndian.AppendUint16(partPrefix(id), uint16(n))
+}
+
+func appendEscaped(row []byte, key string) []byte {
+	for i := range len(key) {
+		row = append(row, key[i])
+		if key[i] == 0 {
+			row = append(row, 0xff)
+		}
+	}
+	return row
+}
+
+// unescape is the reverse of appendEscaped.
+func unescape(row []byte) (string, bool) {
+	key := make([]byte, 0, len(row))
+	for i := 0; i < len(row); i++ {
+		key = append(key, row[i])
+		if row[i] == 0 {
+			if i++; i == len(row) || row[i] != 0xff {
+				return "", false
+			}
+		}
+	}
+	return string(key), true
+}
+
+// keyEnd returns the least key that is greater than all that start with prefix,
+// or nil if there is none.
+func keyEnd(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			end := append([]byte(nil), prefix[:i+1]...)
+			end[i]++
+			return end
+		}
+	}
+	return nil
+}
+
+// within are the options of an iterator over the rows whose keys start with prefix.
+func within(prefix []byte) *pebble.IterOptions {
+	return &pebble.IterOptions{LowerBound: prefix, UpperBound: keyEnd(prefix)}
+}
+
+// span keeps inline contents in tables of their own, away from the rows that
+// lists walk over.
+func span(start []byte) (pebble.SpanPolicy, []byte, error) {
+	end := []byte{spaceContent}
+	switch {
+	case start[0] == spaceContent:
+		end[0]++
+	case start[0] > spaceContent:
+		end = nil
+	}
+	return pebble.SpanPolicy{}, end, nil
+}

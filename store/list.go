@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -33,99 +32,37 @@ func ListCursor(c Cursor, opts *ListOptions) (*Page, error) {
 	if opts == nil {
 		opts = new(ListOptions)
 	}
-	limit, err := pageLimit(opts.Limit)
+	limit, err := PageLimit(opts.Limit)
 	if err != nil {
 		return nil, err
 	}
 	page := new(Page)
 	w := newWindow(opts.Prefix, opts.Delimiter, opts.Ranges)
 	pos, ok := w.start(opts.After)
-	if ok {
-		pos, ok = w.next(pos)
-	}
-	for ok = ok && c.Seek(pos); ok; {
-		key := c.Key()
-		if pos, ok = w.next(key); !ok {
-			break
-		}
-		if pos != key {
-			ok = c.Seek(pos)
-			continue
-		}
-		if len(page.Objects)+len(page.Prefixes) == limit {
-			page.More = true
-			return page, nil
-		}
-		if roll := w.roll(key); roll != "" {
+	page.More, err = w.walk(c, ok && c.Seek(pos), limit, func(key, roll string) error {
+		if roll != "" {
 			page.Prefixes = append(page.Prefixes, roll)
 			page.Next = roll
-			pos, ok = prefixEnd(roll)
-			ok = ok && c.Seek(pos)
-			continue
+			return nil
 		}
 		info, err := c.Info()
-		if err != nil {
-			return nil, err
-		}
-		page.Objects = append(page.Objects, info)
+		page.Objects = append(grow(page.Objects, limit), info)
 		page.Next = key
-		ok = c.Next()
-	}
-	if err := c.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return page, nil
 }
 
-// ListUploads makes the page of a list of the uploads given, which it sorts by
-// key and id: the ids of a driver that uses it ascend with the time, as those of
-// [NewUploadID] do. The error is fs.ErrInvalid for a negative limit.
-func ListUploads(uploads []Upload, opts *ListUploadsOptions) (*UploadsPage, error) {
-	if opts == nil {
-		opts = new(ListUploadsOptions)
+// grow makes room for one more element of up to limit in few steps: most pages
+// are either short or full.
+func grow[E any](s []E, limit int) []E {
+	if len(s) < cap(s) {
+		return s
 	}
-	limit, err := pageLimit(opts.Limit)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(uploads, func(a, b Upload) int {
-		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
-	})
-	page := new(UploadsPage)
-	w := newWindow(opts.Prefix, opts.Delimiter, opts.Ranges)
-	start, ok := w.start(opts.AfterKey)
-	if !ok {
-		return page, nil
-	}
-	for _, u := range uploads {
-		if opts.Owner != "" && u.Owner != opts.Owner {
-			continue
-		}
-		later := opts.AfterID != "" && u.Key == opts.AfterKey && u.ID > opts.AfterID
-		if u.Key < start && !later {
-			continue
-		}
-		pos, ok := w.next(u.Key)
-		if !ok {
-			break
-		}
-		roll := w.roll(u.Key)
-		if pos != u.Key || roll != "" && roll == last(page.Prefixes) {
-			continue
-		}
-		if len(page.Uploads)+len(page.Prefixes) == limit {
-			page.More = true
-			return page, nil
-		}
-		if roll != "" {
-			page.Prefixes = append(page.Prefixes, roll)
-			page.NextKey, page.NextID = roll, ""
-			continue
-		}
-		page.Uploads = append(page.Uploads, u)
-		page.NextKey, page.NextID = u.Key, u.ID
-	}
-	return page, nil
+	return slices.Grow(s, max(1, min(limit, 8*max(len(s), 2))-len(s)))
 }
 
 // ListParts makes the page of a list of the parts of u, which ascend by number.
@@ -134,7 +71,7 @@ func ListParts(u *Upload, parts []Part, opts *ListPartsOptions) (*PartsPage, err
 	if opts == nil {
 		opts = new(ListPartsOptions)
 	}
-	limit, err := pageLimit(opts.Limit)
+	limit, err := PageLimit(opts.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -168,13 +105,17 @@ func newWindow(prefix, delimiter string, ranges []KeyRange) *window {
 // start returns the least key that a list after this one may hold. It is false
 // if there is none.
 func (w *window) start(after string) (string, bool) {
-	if after != "" && w.roll(after) == after {
-		return prefixEnd(after)
+	switch {
+	case after == "":
+		return w.next("")
+	case w.roll(after) != after:
+		return w.next(after + "\x00")
 	}
-	if after == "" {
-		return "", true
+	end, ok := PrefixEnd(after)
+	if !ok {
+		return "", false
 	}
-	return after + "\x00", true
+	return w.next(end)
 }
 
 // next returns the least key in the window that is not less than key. It is
@@ -205,9 +146,50 @@ func (w *window) roll(key string) string {
 	return key[:len(w.prefix)+i+len(w.delimiter)]
 }
 
-// prefixEnd returns the least string that is greater than all that start with
-// prefix. It is false if there is none.
-func prefixEnd(prefix string) (string, bool) {
+// walker is what all cursors have in common.
+type walker interface {
+	Seek(key string) bool
+	Next() bool
+	Key() string
+	Err() error
+}
+
+// walk calls take for each entry of the list, with its key and the prefix that
+// this is rolled up to, or "". It begins where c stands, unless stands is false,
+// and ends after limit entries: then it reports whether there are more.
+func (w *window) walk(c walker, stands bool, limit int, take func(key, roll string) error) (more bool, err error) {
+	for n := 0; stands; {
+		key := c.Key()
+		pos, ok := w.next(key)
+		if !ok {
+			break
+		}
+		if pos != key {
+			stands = c.Seek(pos)
+			continue
+		}
+		if n == limit {
+			return true, nil
+		}
+		n++
+		roll := w.roll(key)
+		if err := take(key, roll); err != nil {
+			return false, err
+		}
+		if roll == "" {
+			stands = c.Next()
+			continue
+		}
+		pos, ok = PrefixEnd(roll)
+		stands = ok && c.Seek(pos)
+	}
+	return false, c.Err()
+}
+
+// PrefixEnd returns the least string that is greater than all that start with
+// prefix: with prefix as the start it bounds them in a [KeyRange]. It is false if
+// there is none, for "" and where all bytes are 0xff.
+func PrefixEnd(prefix string) (string, bool) {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {
 			return prefix[:i] + string([]byte{prefix[i] + 1}), true
@@ -216,7 +198,10 @@ func prefixEnd(prefix string) (string, bool) {
 	return "", false
 }
 
-func pageLimit(limit int) (int, error) {
+// PageLimit returns the most entries of a page for the Limit of the options of a
+// list: MaxPage for 0 and for what is greater. The error is fs.ErrInvalid for a
+// negative one.
+func PageLimit(limit int) (int, error) {
 	switch {
 	case limit < 0:
 		return 0, fmt.Errorf("negative limit %d: %w", limit, fs.ErrInvalid)
@@ -224,11 +209,4 @@ func pageLimit(limit int) (int, error) {
 		return MaxPage, nil
 	}
 	return min(limit, MaxPage), nil
-}
-
-func last(s []string) string {
-	if len(s) == 0 {
-		return ""
-	}
-	return s[len(s)-1]
 }

@@ -209,54 +209,34 @@ func FuzzListCursor(f *testing.F) {
 	})
 }
 
-func TestListUploads(t *testing.T) {
-	uploads := []store.Upload{
-		{Key: "b", ID: "1", Owner: "ann"}, {Key: "a", ID: "4"}, {Key: "a", ID: "2", Owner: "ann"}, {Key: "a/x", ID: "3"}, {Key: "a/y", ID: "5", Owner: "ann"},
-	}
-	type O = store.ListUploadsOptions
+func TestPrefixEnd(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		opts *O
-		want string
+		prefix, want string
+		ok           bool
 	}{
-		{"All", nil, "a2 a4 a/x3 a/y5 b1"},
-		{"Owner", &O{UploadOptions: store.UploadOptions{Owner: "ann"}}, "a2 a/y5 b1"},
-		{"OwnerAndDelimiter", &O{UploadOptions: store.UploadOptions{Owner: "ann"}, Delimiter: "/"}, "a2 b1 [a/]"},
-		{"Prefix", &O{Prefix: "a/"}, "a/x3 a/y5"},
-		{"Delimiter", &O{Delimiter: "/"}, "a2 a4 b1 [a/]"},
-		{"AfterKey", &O{AfterKey: "a"}, "a/x3 a/y5 b1"},
-		{"AfterID", &O{AfterKey: "a", AfterID: "2"}, "a4 a/x3 a/y5 b1"},
-		{"AfterGoneID", &O{AfterKey: "a", AfterID: "3"}, "a4 a/x3 a/y5 b1"},
-		{"AfterPrefix", &O{AfterKey: "a/", Delimiter: "/"}, "b1"},
-		{"Limit", &O{Limit: 1}, "a2 more after a 2"},
-		{"LimitAtPrefix", &O{Limit: 3, Delimiter: "/"}, "a2 a4 [a/] more after a/ "},
-		{"LimitAtEnd", &O{Limit: 5}, "a2 a4 a/x3 a/y5 b1"},
-		{"Ranges", &O{Ranges: []store.KeyRange{{Start: "a/", End: "a/y"}, {Start: "b"}}}, "a/x3 b1"},
-		{"NoRanges", &O{Ranges: []store.KeyRange{}}, ""},
-		{"AfterLastKey", &O{AfterKey: "\xff", Prefix: "\xff", Delimiter: "\xff"}, ""},
+		{"a", "b", true},
+		{"a/", "a0", true},
+		{"\x00", "\x01", true},
+		{"a\xff", "b", true},
+		{"a\xfe\xff\xff", "a\xff", true},
+		{"é", "\xc3\xaa", true},
+		{"", "", false},
+		{"\xff\xff", "", false},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			page, err := store.ListUploads(slices.Clone(uploads), test.opts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, u := range page.Uploads {
-				got = append(got, u.Key+u.ID)
-			}
-			for _, p := range page.Prefixes {
-				got = append(got, "["+p+"]")
-			}
-			if page.More {
-				got = append(got, "more after "+page.NextKey+" "+page.NextID)
-			}
-			if got := strings.Join(got, " "); got != test.want {
-				t.Errorf("page holds %q, want %q", got, test.want)
-			}
-		})
+		if got, ok := store.PrefixEnd(test.prefix); got != test.want || ok != test.ok {
+			t.Errorf("PrefixEnd(%q) = %q, %v, want %q, %v", test.prefix, got, ok, test.want, test.ok)
+		}
 	}
-	if _, err := store.ListUploads(nil, &O{Limit: -1}); !errors.Is(err, fs.ErrInvalid) {
-		t.Errorf("negative limit: %v, want fs.ErrInvalid", err)
+}
+
+func TestPageLimit(t *testing.T) {
+	for limit, want := range map[int]int{0: store.MaxPage, 1: 1, store.MaxPage: store.MaxPage, store.MaxPage + 1: store.MaxPage} {
+		if got, err := store.PageLimit(limit); got != want || err != nil {
+			t.Errorf("PageLimit(%d) = %d, %v, want %d", limit, got, err, want)
+		}
+	}
+	if _, err := store.PageLimit(-1); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("PageLimit(-1): %v, want fs.ErrInvalid", err)
 	}
 }
 

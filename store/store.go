@@ -350,19 +350,26 @@ type ListUploadsOptions struct {
 	UploadOptions        // Owner, if not "", lists only their uploads
 	Prefix        string // as in ListOptions
 	Delimiter     string
-	AfterKey      string // list uploads of greater keys, and
-	AfterID       string // if not "", those of AfterKey that come after this one
-	Limit         int    // 0 means MaxPage
-	Ranges        []KeyRange
+	// AfterKey lists only uploads of greater keys, and with AfterID those of
+	// AfterKey, too, that come after this one. A rolled-up prefix as AfterKey
+	// leaves out the keys that it stands for, as in ListOptions.
+	AfterKey string
+	AfterID  string
+	// Limit is the most entries, uploads and prefixes together; 0 means MaxPage.
+	// Fewer may be returned, even none, with More set.
+	Limit  int
+	Ranges []KeyRange // as in ListOptions
 }
 
 // UploadsPage is part of a list of uploads.
 type UploadsPage struct {
 	Uploads  []Upload
-	Prefixes []string
-	More     bool
-	NextKey  string // the AfterKey and AfterID of the next page
-	NextID   string
+	Prefixes []string // rolled up by the delimiter, ascending
+	More     bool     // there may be more after NextKey and NextID
+	// NextKey and NextID are the AfterKey and AfterID of the next page. They say
+	// nothing that the list would not: with an Owner, never of others' uploads.
+	NextKey string
+	NextID  string
 }
 
 // CompleteOptions are the options of CompleteUpload. IfMatch and IfNoneMatch

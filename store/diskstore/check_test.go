@@ -1,6 +1,7 @@
 package diskstore
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -43,13 +44,26 @@ func check(t *testing.T, s *Store) {
 			refs[o.content]++
 		}
 	})
-	uploads := make(map[uploadID]bool)
+	uploads, owned := make(map[uploadID]bool), make(map[uploadID]string)
 	walk(spaceUpload, func(key, row []byte) {
-		_, id, _ := splitUploadKey(key)
+		_, id, _ := splitUpload(key[len(uploadPrefix(bucketID{})):])
 		uploads[id] = true
-		_, err := decodeUpload(row)
-		fine("upload", key, err)
+		u, err := decodeUpload(row)
+		if fine("upload", key, err) && u.Owner != "" {
+			owned[id] = u.Owner
+		}
 	})
+	walk(spaceOwner, func(key, row []byte) {
+		id := uploadID(key[len(key)-uploadIDSize:])
+		owner := owned[id]
+		delete(owned, id)
+		if owner == "" || !bytes.HasPrefix(key, ownerPrefix(bucketID(key[1:1+bucketIDSize]), owner)) {
+			t.Errorf("row %q for the lists of an owner belongs to no upload of theirs", key)
+		}
+	})
+	for id := range owned {
+		t.Errorf("upload %s is in no list of its owner", id)
+	}
 	walk(spacePart, func(key, row []byte) {
 		if !uploads[uploadID(key[1:1+uploadIDSize])] {
 			t.Errorf("part %q belongs to no upload", key)

@@ -54,9 +54,14 @@ type Options struct {
 	// Reserve is how many bytes of the disk are left free: what would use them
 	// fails with store.ErrNoSpace. 0 means DefaultReserve, below 0 none.
 	Reserve int64
+	// StaleUploads is the age from which uploads that were neither completed nor
+	// aborted are aborted, which is looked after when the store is opened and then
+	// every hour. 0 means never.
+	StaleUploads time.Duration
 	// Logger is told what goes wrong in the background; nil is silent.
 	Logger *slog.Logger
-	// Now is the clock of modification times; nil means time.Now.
+	// Now is the clock of modification times and of the age of uploads; nil means
+	// time.Now.
 	Now func() time.Time
 
 	fs     vfs.FS                              // of the index, for tests
@@ -143,6 +148,9 @@ func open(dir string, opts *Options) (*Store, error) {
 		s.running.Go(s.sweep)
 	} else {
 		s.swept.Store(true)
+	}
+	if s.opts.StaleUploads > 0 {
+		s.running.Go(s.expire)
 	}
 	return s, nil
 }
@@ -384,7 +392,7 @@ func (s *Store) deleteBucket(name string) error {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for _, prefix := range [][]byte{objectKey(st.id, ""), uploadPrefix(st.id, "")} {
+	for _, prefix := range [][]byte{objectKey(st.id, ""), uploadPrefix(st.id)} {
 		err := s.scan(prefix, func(_, _ []byte) error { return store.ErrNotEmpty })
 		if err != nil {
 			return err

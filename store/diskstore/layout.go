@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/cubby-storage/cubby/store"
 )
 
 // # Layout
@@ -35,6 +37,8 @@ import (
 //	p UPLOAD|NUMBER             part of an upload: its description and extents
 //	r ID                        how many rows refer to a blob
 //	u BUCKET|ESCAPED KEY|UPLOAD upload that is neither complete nor aborted
+//	w BUCKET|ESCAPED OWNER|ESCAPED KEY|UPLOAD
+//	                            what a list shows of an upload that has an owner
 //
 // Reserved are v (older versions: BUCKET|ESCAPED KEY|inverted sequence), e
 // (outbox of events: sequence) and s (usage: BUCKET). Numbers in keys are big
@@ -57,6 +61,7 @@ const (
 	spacePart     = 'p'
 	spaceRefs     = 'r'
 	spaceUpload   = 'u'
+	spaceOwner    = 'w'
 )
 
 var formatKey = []byte{spaceFormat, 'f', 'o', 'r', 'm', 'a', 't'}
@@ -129,32 +134,42 @@ func objectKey(b bucketID, key string) []byte {
 	return append(row, key...)
 }
 
-// uploadPrefix returns the start of the keys of the rows of uploads whose keys
-// start with prefix.
-func uploadPrefix(b bucketID, prefix string) []byte {
-	row := make([]byte, 0, 1+bucketIDSize+len(prefix)+2+uploadIDSize)
+// uploadPrefix returns the start of the keys of the rows of uploads.
+func uploadPrefix(b bucketID) []byte {
+	row := make([]byte, 0, 1+bucketIDSize+64+uploadIDSize)
 	row = append(row, spaceUpload)
-	row = append(row, b[:]...)
-	return appendEscaped(row, prefix)
+	return append(row, b[:]...)
 }
 
-func uploadKey(b bucketID, key string, id uploadID) []byte {
-	row := append(uploadPrefix(b, key), 0, 1)
+// ownerPrefix returns the start of the keys of the rows for the lists of an owner,
+// which go on as those of uploads do.
+func ownerPrefix(b bucketID, owner string) []byte {
+	row := uploadPrefix(b)
+	row[0] = spaceOwner
+	return append(appendEscaped(row, owner), 0, 1)
+}
+
+// appendUpload ends the key of the row of an upload.
+func appendUpload(prefix []byte, key string, id uploadID) []byte {
+	row := append(appendEscaped(prefix, key), 0, 1)
 	return append(row, id[:]...)
 }
 
-// splitUploadKey is the reverse of uploadKey.
-func splitUploadKey(row []byte) (key string, id uploadID, ok bool) {
-	const head = 1 + bucketIDSize
-	if len(row) < head+2+uploadIDSize {
+func uploadKey(b bucketID, key string, id uploadID) []byte {
+	return appendUpload(uploadPrefix(b), key, id)
+}
+
+func ownerKey(b bucketID, owner, key string, id uploadID) []byte {
+	return appendUpload(ownerPrefix(b, owner), key, id)
+}
+
+// splitUpload is the reverse of appendUpload, without the prefix.
+func splitUpload(row []byte) (key string, id uploadID, ok bool) {
+	n := len(row) - uploadIDSize - 2
+	if n < 0 || row[n] != 0 || row[n+1] != 1 {
 		return "", id, false
 	}
-	copy(id[:], row[len(row)-uploadIDSize:])
-	row = row[head : len(row)-uploadIDSize]
-	n := len(row) - 2
-	if row[n] != 0 || row[n+1] != 1 {
-		return "", id, false
-	}
+	copy(id[:], row[n+2:])
 	key, ok = unescape(row[:n])
 	return key, id, ok
 }
@@ -191,22 +206,13 @@ func unescape(row []byte) (string, bool) {
 	return string(key), true
 }
 
-// keyEnd returns the least key that is greater than all that start with prefix,
-// or nil if there is none.
-func keyEnd(prefix []byte) []byte {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 0xff {
-			end := append([]byte(nil), prefix[:i+1]...)
-			end[i]++
-			return end
-		}
-	}
-	return nil
-}
-
 // within are the options of an iterator over the rows whose keys start with prefix.
 func within(prefix []byte) *pebble.IterOptions {
-	return &pebble.IterOptions{LowerBound: prefix, UpperBound: keyEnd(prefix)}
+	o := &pebble.IterOptions{LowerBound: prefix}
+	if end, ok := store.PrefixEnd(string(prefix)); ok {
+		o.UpperBound = []byte(end)
+	}
+	return o
 }
 
 // span keeps inline contents in tables of their own, away from the rows that

@@ -144,6 +144,32 @@ func readRow(row []byte) *decoder {
 	return d
 }
 
+// headSize is how much of a row nearly always holds what a list shows of it. What
+// comes after that may be large, and is copied only if it must be.
+const headSize = 192
+
+// readHead reads what a list shows of an object.
+func readHead(row []byte, info *store.Info) error {
+	if d := readRow(row[:min(len(row), headSize)]); d.head(info) {
+		return nil
+	}
+	if d := readRow(row); !d.head(info) {
+		return d.done()
+	}
+	return nil
+}
+
+// readUploadHead reads what a list shows of an upload.
+func readUploadHead(row []byte, u *store.Upload) error {
+	if d := readRow(row[:min(len(row), headSize)]); d.upload(u) {
+		return nil
+	}
+	if d := readRow(row); !d.upload(u) {
+		return d.done()
+	}
+	return nil
+}
+
 func (d *decoder) fail() { d.s, d.bad = "", true }
 
 // done returns an error if a field was bad, or if any are left.
@@ -312,19 +338,31 @@ func decodeObject(key string, row []byte) (*object, error) {
 
 func (u *upload) encode() []byte {
 	e := newRow(256)
-	e.time(u.Started)
-	e.strings(&u.Owner, (*string)(&u.Algorithm), (*string)(&u.Type))
+	e.upload(&u.Upload)
 	e.strmap(u.tags)
 	e.attributes(&u.attrs)
 	return e.b
+}
+
+// upload writes what a list shows of an upload, but for its key and id: the start
+// of its row, and all of that for the lists of its owner.
+func (e *encoder) upload(u *store.Upload) {
+	e.time(u.Started)
+	e.strings(&u.Owner, (*string)(&u.Algorithm), (*string)(&u.Type))
+}
+
+// upload is the reverse of that of the encoder. It is false if a field was bad.
+func (d *decoder) upload(u *store.Upload) bool {
+	u.Started = d.time()
+	d.strings(&u.Owner, (*string)(&u.Algorithm), (*string)(&u.Type))
+	return !d.bad
 }
 
 // decodeUpload reads the row of an upload. The caller sets its key and id.
 func decodeUpload(row []byte) (*upload, error) {
 	d := readRow(row)
 	u := new(upload)
-	u.Started = d.time()
-	d.strings(&u.Owner, (*string)(&u.Algorithm), (*string)(&u.Type))
+	d.upload(&u.Upload)
 	u.tags = d.strmap()
 	d.attributes(&u.attrs)
 	return u, d.done()

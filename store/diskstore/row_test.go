@@ -1,6 +1,8 @@
 package diskstore
 
 import (
+	"bytes"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -119,22 +121,58 @@ func FuzzUploadKey(f *testing.F) {
 		if want := strings.Compare(a, b); want != 0 && slices.Compare(rowA, rowB) != want {
 			t.Errorf("the order of %q and %q is not %d", a, b, want)
 		}
-		key, gotID, ok := splitUploadKey(rowA)
+		head := uploadPrefix(bucket)
+		key, gotID, ok := splitUpload(rowA[len(head):])
 		if !ok || key != a || gotID != id {
 			t.Errorf("%q, %v became %q, %v, %v", a, id, key, gotID, ok)
 		}
-		if strings.HasPrefix(a, b) != slices.Equal(rowA[:min(len(rowA), len(uploadPrefix(bucket, b)))], uploadPrefix(bucket, b)) && !strings.HasSuffix(b, "\x00") {
+		if prefix := appendEscaped(head, b); strings.HasPrefix(a, b) != bytes.HasPrefix(rowA, prefix) && !strings.HasSuffix(b, "\x00") {
 			t.Errorf("prefix %q of %q is lost", b, a)
 		}
-		key, id, ok = splitUploadKey(tail)
-		if ok {
-			var bucket bucketID
-			copy(bucket[:], tail[1:])
-			if again := uploadKey(bucket, key, id); !slices.Equal(again[1:], tail[1:]) {
+		if others := ownerPrefix(bucket, a); a != b && bytes.HasPrefix(ownerKey(bucket, b, a, id), others) {
+			t.Errorf("uploads of owner %q are among those of %q", b, a)
+		}
+		if key, id, ok = splitUpload(tail); ok {
+			if again := appendUpload(nil, key, id); !bytes.Equal(again, tail) {
 				t.Errorf("%q became %q", tail, again)
 			}
 		}
 	})
+}
+
+// TestReadHead reads the start of rows that go on with much, or have much in it.
+func TestReadHead(t *testing.T) {
+	for _, size := range []int{0, 100, 180, 190, 200, 1000} {
+		long := strings.Repeat("x", size)
+		more := store.Attributes{User: map[string]string{"a": long}}
+		now := time.Unix(1, 2).UTC()
+		for _, u := range []upload{
+			{Upload: store.Upload{Owner: long, Started: now}},
+			{Upload: store.Upload{Owner: "me", Started: now, Type: store.FullObject}, attrs: more},
+		} {
+			row := u.encode()
+			var got store.Upload
+			if err := readUploadHead(row, &got); err != nil || got != u.Upload {
+				t.Errorf("%d bytes: read %+v, %v, want %+v", size, got, err, u.Upload)
+			}
+			if err := readUploadHead(row[:5+len(u.Owner)/2], &got); !errors.Is(err, errCorrupt) {
+				t.Errorf("%d bytes, cut off: %v, want errCorrupt", size, err)
+			}
+		}
+		for _, info := range []store.Info{
+			{Size: 7, ETag: long, ModTime: now},
+			{Size: 7, ETag: "tag", ModTime: now, Checksums: store.Checksums{SHA256: "sum"}, Attributes: more},
+		} {
+			row := (&object{Info: info}).encode()
+			var got store.Info
+			if err := readHead(row, &got); err != nil || got.Size != 7 || got.ETag != info.ETag || got.Checksums != info.Checksums || got.User != nil {
+				t.Errorf("%d bytes: read %+v, %v, want %+v without attributes", size, got, err, info)
+			}
+			if err := readHead(row[:5+len(info.ETag)/2], &got); !errors.Is(err, errCorrupt) {
+				t.Errorf("%d bytes, cut off: %v, want errCorrupt", size, err)
+			}
+		}
+	}
 }
 
 func TestBlobNames(t *testing.T) {

@@ -1,7 +1,6 @@
 package diskstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,8 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/cubby-storage/cubby/store"
 )
@@ -53,6 +50,11 @@ func (s *Store) createUpload(st *state, key string, opts *store.PutOptions) (*st
 	c := s.begin()
 	defer c.close()
 	c.set(uploadKey(st.id, key, id), u.encode())
+	if u.Owner != "" {
+		head := newRow(64)
+		head.upload(fresh)
+		c.set(ownerKey(st.id, u.Owner, key, id), head.b)
+	}
 	release, err := hold(st)
 	if err != nil {
 		return nil, err
@@ -215,68 +217,6 @@ func (b *bucket) ListParts(ctx context.Context, key, uploadID string, opts *stor
 	return page, b.fail("list parts", key, err)
 }
 
-// ListUploads implements [store.Bucket].
-func (b *bucket) ListUploads(ctx context.Context, opts *store.ListUploadsOptions) (*store.UploadsPage, error) {
-	st, err := b.enter(ctx)
-	if err != nil {
-		return nil, b.fail("list uploads", "", err)
-	}
-	defer b.s.running.Done()
-	if opts == nil {
-		opts = new(store.ListUploadsOptions)
-	}
-	page, err := b.s.listUploads(ctx, st, opts)
-	return page, b.fail("list uploads", "", err)
-}
-
-func (s *Store) listUploads(ctx context.Context, st *state, opts *store.ListUploadsOptions) (*store.UploadsPage, error) {
-	o := within(uploadPrefix(st.id, opts.Prefix))
-	if from := uploadPrefix(st.id, opts.AfterKey); bytes.Compare(from, o.LowerBound) > 0 {
-		o.LowerBound = from
-	}
-	it, err := s.db.NewIter(o)
-	if err != nil {
-		return nil, err
-	}
-	defer it.Close()
-	// A page is made of the first uploads, and of more if they do not fill it.
-	var uploads []store.Upload
-	ok := it.First()
-	for limit := store.MaxPage + 1; ; limit *= 2 {
-		for ; ok && len(uploads) < limit; ok = it.Next() {
-			u, err := readUpload(it)
-			if err != nil {
-				return nil, err
-			}
-			uploads = append(uploads, u.Upload)
-		}
-		if err := errors.Join(it.Error(), ctx.Err()); err != nil {
-			return nil, err
-		}
-		page, err := store.ListUploads(uploads, opts)
-		if err != nil || page.More || !ok {
-			return page, err
-		}
-	}
-}
-
-func readUpload(it *pebble.Iterator) (*upload, error) {
-	row, err := it.ValueAndErr()
-	if err != nil {
-		return nil, err
-	}
-	u, err := decodeUpload(row)
-	if err != nil {
-		return nil, err
-	}
-	var ok bool
-	if u.Key, u.id, ok = splitUploadKey(it.Key()); !ok {
-		return nil, fmt.Errorf("key of an upload: %w", errCorrupt)
-	}
-	u.ID = u.id.String()
-	return u, nil
-}
-
 // CompleteUpload implements [store.Bucket]. The object refers to the content of
 // the parts, which is not copied.
 func (b *bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts []store.Part, opts *store.CompleteOptions) (*store.Info, error) {
@@ -358,6 +298,9 @@ func (s *Store) end(c *change, st *state, u *upload, opts store.UploadOptions) (
 		c.delete(partKey(u.id, p.Number))
 	}
 	c.delete(uploadKey(st.id, u.Key, u.id))
+	if u.Owner != "" {
+		c.delete(ownerKey(st.id, u.Owner, u.Key, u.id))
+	}
 	return parts, nil
 }
 
@@ -375,30 +318,32 @@ func (b *bucket) AbortUpload(ctx context.Context, key, uploadID string, opts *st
 }
 
 func (s *Store) abortUpload(st *state, key, uploadID string, opts *store.UploadOptions) error {
+	c := s.begin()
+	defer c.close()
+	if err := s.abort(c, st, key, uploadID, opts); err != nil {
+		return err
+	}
+	return c.settle()
+}
+
+// abort applies c, with the end of an upload.
+func (s *Store) abort(c *change, st *state, key, uploadID string, opts *store.UploadOptions) error {
 	u, err := s.upload(st, key, uploadID, *opts)
 	if err != nil {
 		return err
 	}
-	c := s.begin()
-	defer c.close()
-	err = func() error {
-		release, err := hold(st)
-		if err != nil {
-			return err
-		}
-		defer release()
-		defer s.keys.lock(s.keys.upload(u.id))()
-		parts, err := s.end(c, st, u, *opts)
-		if err != nil {
-			return err
-		}
-		for _, p := range parts {
-			c.shareAll(p.extents, -1)
-		}
-		return c.apply()
-	}()
+	release, err := hold(st)
 	if err != nil {
 		return err
 	}
-	return c.settle()
+	defer release()
+	defer s.keys.lock(s.keys.upload(u.id))()
+	parts, err := s.end(c, st, u, *opts)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		c.shareAll(p.extents, -1)
+	}
+	return c.apply()
 }

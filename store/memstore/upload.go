@@ -1,10 +1,13 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"maps"
 	"slices"
+	"sort"
+	"strings"
 	"time"
 
 	"github.com/cubby-storage/cubby/store"
@@ -136,17 +139,52 @@ func (b *Bucket) listParts(ctx context.Context, key, uploadID string, opts *stor
 
 // ListUploads implements store.Bucket.
 func (b *Bucket) ListUploads(ctx context.Context, opts *store.ListUploadsOptions) (*store.UploadsPage, error) {
+	if opts == nil {
+		opts = new(store.ListUploadsOptions)
+	}
 	if err := b.rlock(ctx); err != nil {
 		return nil, b.fail("list uploads", "", err)
 	}
 	defer b.mu.RUnlock()
-	var uploads []store.Upload
+	c := new(uploadCursor)
 	for _, u := range b.uploads {
-		uploads = append(uploads, u.Upload)
+		if opts.Owner == "" || u.Owner == opts.Owner {
+			c.uploads = append(c.uploads, &u.Upload)
+		}
 	}
-	page, err := store.ListUploads(uploads, opts)
+	slices.SortFunc(c.uploads, func(a, b *store.Upload) int { return order(a, b.Key, b.ID) })
+	page, err := store.ListUploads(c, opts)
 	return page, b.fail("list uploads", "", err)
 }
+
+// uploadCursor walks over uploads, which are in order.
+type uploadCursor struct {
+	uploads []*store.Upload
+	i       int
+}
+
+// order compares u with an upload of key with the id.
+func order(u *store.Upload, key, id string) int {
+	return cmp.Or(strings.Compare(u.Key, key), strings.Compare(u.ID, id))
+}
+
+func (c *uploadCursor) Seek(key string) bool { return c.SeekAfter(key, "") }
+
+func (c *uploadCursor) SeekAfter(key, id string) bool {
+	c.i = sort.Search(len(c.uploads), func(i int) bool { return order(c.uploads[i], key, id) > 0 })
+	return c.i < len(c.uploads)
+}
+
+func (c *uploadCursor) Next() bool {
+	c.i++
+	return c.i < len(c.uploads)
+}
+
+func (c *uploadCursor) Key() string { return c.uploads[c.i].Key }
+
+func (c *uploadCursor) Upload() (store.Upload, error) { return *c.uploads[c.i], nil }
+
+func (c *uploadCursor) Err() error { return nil }
 
 // CompleteUpload implements store.Bucket.
 func (b *Bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts []store.Part, opts *store.CompleteOptions) (*store.Info, error) {

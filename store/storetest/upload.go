@@ -285,6 +285,22 @@ func testOwners(e *env) {
 	if err != nil || len(page.Uploads) != 1 || page.Uploads[0].ID != ann.ID || page.Uploads[0].Owner != "ann" {
 		e.Errorf("uploads of ann: %+v, %v, want %s alone", page, err, ann.ID)
 	}
+	// Pages of one say nothing of what lies between one's own uploads.
+	between := []*store.Upload{e.createUpload("j", &store.PutOptions{Owner: "bob"}), e.createUpload("k/b", &store.PutOptions{Owner: "bob"})}
+	more := e.createUpload("k/c", &store.PutOptions{Owner: "ann"})
+	for delimiter, want := range map[string][]string{"": {"k", "k/c"}, "/": {"k", "k/*"}} {
+		opts := store.ListUploadsOptions{UploadOptions: as, Delimiter: delimiter, Limit: 1}
+		if got := e.uploadPages(opts); !slices.Equal(got, want) {
+			e.Errorf("uploads of ann, one by one: %q, want %q", got, want)
+		}
+		page, err := e.b.ListUploads(ctx, &opts)
+		if err != nil || !page.More || page.NextKey != "k" || page.NextID != ann.ID {
+			e.Errorf("first upload of ann: %+v, %v, want one more after it", page, err)
+		}
+	}
+	for _, u := range append(between, more) {
+		e.succeeds(e.b.AbortUpload(ctx, u.Key, u.ID, nil), "abort upload")
+	}
 	_, err = e.b.PutPart(ctx, "k", ann.ID, 1, strings.NewReader("of ann"), &store.PartOptions{UploadOptions: as})
 	e.succeeds(err, "put part of one's own upload")
 	parts, err := e.b.ListParts(ctx, "k", ann.ID, &store.ListPartsOptions{UploadOptions: as})

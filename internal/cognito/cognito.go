@@ -8,19 +8,25 @@
 // OpenID Connect discovery document are below /POOL-ID/.well-known/. Any web
 // page may call, without cookies: who a call is made for is in its body alone.
 //
+// # Limits
+//
+// Anybody may call, so one address may make only so many calls in a while, and
+// of bodies larger than 64 KiB only a few are in memory at a time. Beyond either
+// the answer is TooManyRequestsException, after which clients try again.
+//
 // # Errors
 //
-// An error is answered with status 400 and a JSON object that holds its name
-// and a message; the name is in the header x-amzn-errortype too. A fault of
-// ours is 500 InternalErrorException, says nothing more, and goes to
-// [Options.OnError].
+// An error is answered with status 400, where HTTP has no better one, and a
+// JSON object that holds its name and a message; the name is in the header
+// x-amzn-errortype too. A fault of ours is 500 InternalErrorException, says
+// nothing more, and goes to [Options.OnError].
 package cognito
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -68,29 +74,27 @@ type Options struct {
 	// The error holds no secret.
 	OnError func(r *http.Request, requestID string, err error)
 
-	SignInRate  rate.Limit // sign-ins and refreshes per second and address; 0 means 10
-	SignInBurst int        // sign-ins and refreshes that an address may make at once; 0 means 100
-	Now         func() time.Time
+	SignInRate       rate.Limit // sign-ins and refreshes per second and address; 0 means 10
+	SignInBurst      int        // sign-ins and refreshes that an address may make at once; 0 means 100
+	CredentialsRate  rate.Limit // calls for ids and credentials, and others that show a token, per second and address; 0 means 50
+	CredentialsBurst int        // such calls that an address may make at once; 0 means 500
+	OpenIDRate       rate.Limit // calls for OpenID tokens per second and address; 0 means 5
+	OpenIDBurst      int        // calls for OpenID tokens that an address may make at once; 0 means 50
+	Now              func() time.Time
 }
-
-// bodyMax bounds a request: ten tokens of 50,000 characters fit.
-const bodyMax = 1 << 20
 
 // Handler answers the calls of apps. It is safe for concurrent use.
 type Handler struct {
-	ids     IdentityPool
-	users   UserPool
-	opts    Options
-	calls   map[string]call // by x-amz-target; nil for one that is known and not supported
-	signIns *limiter
+	ids   IdentityPool
+	users UserPool
+	opts  Options
+	calls map[string]operation // by x-amz-target
+	large chan struct{}        // holds one for each large body
 }
-
-// call does one operation. What it returns is the JSON of the answer.
-type call func(r *http.Request, m message) (any, error)
 
 // New returns a handler for the two pools.
 func New(ids IdentityPool, users UserPool, opts *Options) *Handler {
-	h := &Handler{ids: ids, users: users}
+	h := &Handler{ids: ids, users: users, large: make(chan struct{}, largeMax)}
 	if opts != nil {
 		h.opts = *opts
 	}
@@ -100,17 +104,16 @@ func New(ids IdentityPool, users UserPool, opts *Options) *Handler {
 	if h.opts.RemoteAddr == nil {
 		h.opts.RemoteAddr = func(r *http.Request) string { return r.RemoteAddr }
 	}
-	if h.opts.SignInRate == 0 {
-		h.opts.SignInRate = 10
-	}
-	if h.opts.SignInBurst == 0 {
-		h.opts.SignInBurst = 100
-	}
+	h.opts.SignInRate = cmp.Or(h.opts.SignInRate, 10)
+	h.opts.SignInBurst = cmp.Or(h.opts.SignInBurst, 100)
+	h.opts.CredentialsRate = cmp.Or(h.opts.CredentialsRate, 50)
+	h.opts.CredentialsBurst = cmp.Or(h.opts.CredentialsBurst, 500)
+	h.opts.OpenIDRate = cmp.Or(h.opts.OpenIDRate, 5)
+	h.opts.OpenIDBurst = cmp.Or(h.opts.OpenIDBurst, 50)
 	if h.opts.Now == nil {
 		h.opts.Now = time.Now
 	}
 	h.calls = h.operations()
-	h.signIns = newLimiter(h.opts.SignInRate, h.opts.SignInBurst)
 	return h
 }
 
@@ -123,7 +126,7 @@ func baseURL(r *http.Request) string {
 
 // ServeHTTP answers a call, a preflight, or a request for a public document.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	requestID := newRequestID()
+	requestID := rand.Text()
 	head := w.Header()
 	head.Set("X-Amzn-Requestid", requestID)
 	head.Set("X-Content-Type-Options", "nosniff")
@@ -187,24 +190,19 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, refuse(http.StatusMethodNotAllowed, unknownOperation, "An operation is called with POST.")
 	}
 	target := r.Header.Get("X-Amz-Target")
-	do, known := h.calls[target]
+	op, known := h.calls[target]
 	switch {
 	case !known:
 		return nil, refuse(http.StatusBadRequest, unknownOperation, "The header x-amz-target names no known operation.")
-	case do == nil:
+	case op.do == nil:
 		return nil, refuse(http.StatusBadRequest, unsupportedOperation, target+" is not supported by this server.")
+	case !op.limit.Allow(h.opts.RemoteAddr(r), h.opts.Now()):
+		return nil, refuse(http.StatusBadRequest, tooManyRequests, "Too many requests from this address.")
 	}
-	m, err := read(w, r)
+	m, done, err := h.read(w, r)
 	if err != nil {
 		return nil, err
 	}
-	return do(r, m)
-}
-
-// newRequestID returns a random UUID.
-func newRequestID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	defer done()
+	return op.do(r, m)
 }

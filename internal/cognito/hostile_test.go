@@ -12,8 +12,6 @@ import (
 	"testing/iotest"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/cubby-storage/cubby/internal/identity"
 )
 
@@ -104,7 +102,7 @@ func wantHeaders(t *testing.T, name string, r *reply) {
 			t.Errorf("%s: %s is %q, want %q", name, k, got, want)
 		}
 	}
-	if len(r.header.Get("x-amzn-requestid")) != 36 || !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "x-amzn-errortype") {
+	if r.header.Get("x-amzn-requestid") == "" || !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "x-amzn-errortype") {
 		t.Errorf("%s: headers %v", name, r.header)
 	}
 }
@@ -134,12 +132,15 @@ func TestPreflight(t *testing.T) {
 func TestEveryOperationIsKnownOnce(t *testing.T) {
 	h := New(nil, nil, nil)
 	works := 0
-	for target, do := range h.calls {
+	for target, op := range h.calls {
 		if !strings.HasPrefix(target, identityService) && !strings.HasPrefix(target, userService) {
 			t.Errorf("operation %s has no service", target)
 		}
-		if do != nil {
+		if op.do != nil {
 			works++
+		}
+		if (op.do == nil) != (op.limit == nil) {
+			t.Errorf("operation %s works and has no limit, or has one and does not", target)
 		}
 	}
 	names := append(strings.Fields(otherIdentityOperations), strings.Fields(otherUserOperations)...)
@@ -179,36 +180,68 @@ func TestAddressesAreLimited(t *testing.T) {
 	}
 }
 
-func TestLimiter(t *testing.T) {
-	l := newLimiter(rate.Limit(1), 1)
-	now := time.Unix(1_800_000_000, 0)
-	for _, tt := range []struct {
-		from string
-		want bool
+// Whoever calls without a password, as a guest or with a made-up token, gets
+// only so much work out of the server.
+func TestStrangersAreLimited(t *testing.T) {
+	from := "192.0.2.1:1"
+	b := newBackend(t, Options{
+		CredentialsRate: 1, CredentialsBurst: 4, OpenIDRate: 1, OpenIDBurst: 2,
+		RemoteAddr: func(*http.Request) string { return from },
+	})
+	try := func(operation string, logins fields) string {
+		return b.send(t, operation, encode(t, fields{"IdentityId": identity.NewID("eu-1"), "Logins": logins})).at("__type")
+	}
+	made := fields{userPoolID: "made.up.token"}
+	for i, tt := range []struct {
+		operation string
+		logins    fields
+		want      string
 	}{
-		{"192.0.2.1:1", true},
-		{"192.0.2.1:2", false},
-		{"192.0.2.1", false},
-		{"::ffff:192.0.2.1", false},
-		{"[2001:db8::1]:1", true},
-		{"[2001:db8::2]:1", false},
-		{"2001:db8::1%eth0", false},
-		{"[2001:db8:0:1::1]:1", true},
-		{"pipe", true},
-		{"@", false},
-		{"", false},
+		{getOpenIDToken, nil, ""},
+		{getOpenIDToken, made, identity.CodeNotAuthorized},
+		{getOpenIDToken, nil, tooManyRequests},
+		{getOpenIDToken, made, tooManyRequests},
+		{getCredentials, nil, ""},
+		{getCredentials, made, identity.CodeNotAuthorized},
 	} {
-		if got := l.allow(tt.from, now); got != tt.want {
-			t.Errorf("%q may: %t, want %t", tt.from, got, tt.want)
+		if got := try(tt.operation, tt.logins); got != tt.want {
+			t.Errorf("call %d: %s, want %s", i, got, tt.want)
 		}
 	}
-	for i := range 3 * addressesMax {
-		l.allow(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), now)
-		if len(l.young)+len(l.old) > 2*addressesMax {
-			t.Fatal("addresses are kept without bound")
+	b.refused(t, getUser, fields{"AccessToken": "made.up.token"}, identity.CodeNotAuthorized, "")
+	b.refused(t, revokeToken, fields{"ClientId": clientID}, "InvalidParameterException", "")
+	b.refused(t, globalSignOut, fields{"AccessToken": "made.up.token"}, tooManyRequests, "")
+	b.refused(t, getID, fields{"IdentityPoolId": identityPoolID, "Logins": made}, tooManyRequests, "")
+	for _, logins := range []fields{nil, made} {
+		if got := try(getCredentials, logins); got != tooManyRequests {
+			t.Errorf("too many calls for credentials with logins %v: %s", logins, got)
 		}
-		if i%1000 == 0 && l.allow("192.0.2.1", now) { // it keeps calling
-			t.Fatal("an address that calls all the time is forgotten")
+	}
+	from = "192.0.2.2:1"
+	for _, operation := range []string{getOpenIDToken, getCredentials} {
+		if got := try(operation, nil); got != "" {
+			t.Errorf("%s from another address: %s", operation, got)
+		}
+	}
+	from = "192.0.2.1:1"
+	b.wait(time.Second)
+	for _, operation := range []string{getOpenIDToken, getCredentials} {
+		if got := try(operation, nil); got != "" {
+			t.Errorf("%s a second later: %s", operation, got)
+		}
+	}
+}
+
+// TestDefaultLimits spends what an address has without any choice.
+func TestDefaultLimits(t *testing.T) {
+	h := New(nil, nil, nil)
+	for target, burst := range map[string]int{getCredentials: 500, getOpenIDToken: 50, initiateAuth: 100} {
+		n := 0
+		for h.calls[target].limit.Allow("192.0.2.1", time.Unix(0, 0)) {
+			n++
+		}
+		if n != burst {
+			t.Errorf("%s: %d calls at once, want %d", target, n, burst)
 		}
 	}
 }
@@ -275,7 +308,7 @@ func TestBodyThatFailsHalfWay(t *testing.T) {
 
 // Whatever is sent, the answer is JSON, and no fault of ours.
 func FuzzCall(f *testing.F) {
-	b := newBackend(f, Options{SignInRate: 1e9, SignInBurst: 1e9})
+	b := newBackend(f, Options{SignInBurst: 1e9, CredentialsBurst: 1e9, OpenIDBurst: 1e9})
 	b.user(f, "ann")
 	tokens := b.signIn(f, "ann")
 	id, access := tokens.at("AuthenticationResult.IdToken"), tokens.at("AuthenticationResult.AccessToken")

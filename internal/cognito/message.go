@@ -2,11 +2,13 @@ package cognito
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"time"
 	"unicode/utf8"
 )
 
@@ -14,6 +16,11 @@ const (
 	contentType = "application/x-amz-json-1.1"
 	depthMax    = 16
 	fieldsMax   = 64 // of a map of texts
+
+	bodyMax   = 1 << 20  // ten tokens of 50,000 characters fit
+	smallMax  = 64 << 10 // of a body that is read whatever others are
+	largeMax  = 16       // larger bodies at a time
+	largeWait = 2 * time.Second
 )
 
 // message is the JSON object of a request: its fields by name, of a name that
@@ -26,23 +33,74 @@ var wanted = map[string]bool{
 	"IdentityId": true, "IdentityPoolId": true, "Logins": true, "RefreshToken": true, "Token": true,
 }
 
-// read returns the message of a request.
-func read(w http.ResponseWriter, r *http.Request) (message, error) {
+// read returns the message of a request. The caller calls done when neither the
+// message nor what it was made from is in use any more.
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (m message, done func(), err error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != contentType {
-		return nil, refuse(http.StatusBadRequest, serialization, "The content type is not "+contentType+".")
+		return nil, nil, refuse(http.StatusBadRequest, serialization, "The content type is not "+contentType+".")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return nil, refuse(http.StatusBadRequest, serialization, "The content is encoded.")
+		return nil, nil, refuse(http.StatusBadRequest, serialization, "The content is encoded.")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyMax))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, refuse(http.StatusRequestEntityTooLarge, tooLarge, "The request is larger than 1 MiB.")
-	}
+	body, done, err := h.body(w, r)
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, serialization, "The request ends early.")
+		return nil, nil, err
 	}
-	return parse(body)
+	if m, err = parse(body); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return m, done, nil
+}
+
+// body reads the body of a request. Memory is taken as the bytes come, never
+// for what the caller only says will come. A body larger than smallMax waits
+// until fewer than largeMax others are in memory, until done is called.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request) (text []byte, done func(), err error) {
+	if r.ContentLength > bodyMax {
+		return nil, nil, errTooLarge()
+	}
+	from := http.MaxBytesReader(w, r.Body, bodyMax)
+	done = func() {}
+	var to bytes.Buffer
+	if r.ContentLength <= smallMax {
+		_, err = to.ReadFrom(io.LimitReader(from, smallMax+1))
+	}
+	if err == nil && max(r.ContentLength, int64(to.Len())) > smallMax {
+		if err := h.enter(r.Context()); err != nil {
+			return nil, nil, err
+		}
+		done = func() { <-h.large }
+		_, err = to.ReadFrom(from)
+	}
+	if err == nil {
+		return to.Bytes(), done, nil
+	}
+	done()
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, nil, errTooLarge()
+	}
+	return nil, nil, refuse(http.StatusBadRequest, serialization, "The request ends early.")
+}
+
+// enter waits, not for long, until there may be one more large body.
+func (h *Handler) enter(ctx context.Context) error {
+	late := time.NewTimer(largeWait)
+	defer late.Stop()
+	select {
+	case h.large <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-late.C:
+		// Clients try again for either, the status or the name.
+		return refuse(http.StatusServiceUnavailable, tooManyRequests, "The server reads too many large requests now.")
+	}
+}
+
+func errTooLarge() error {
+	return refuse(http.StatusRequestEntityTooLarge, tooLarge, "The request is larger than 1 MiB.")
 }
 
 // parse reads one JSON object and nothing behind it.

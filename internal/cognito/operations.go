@@ -1,29 +1,49 @@
 package cognito
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+
+	"github.com/cubby-storage/cubby/internal/identity"
+)
 
 const (
 	identityService = "AWSCognitoIdentityService."
 	userService     = "AWSCognitoIdentityProviderService."
 )
 
-// operations returns the calls by x-amz-target.
-func (h *Handler) operations() map[string]call {
-	all := make(map[string]call)
+// operation is what an x-amz-target names.
+type operation struct {
+	// do returns the JSON of the answer. It is nil for an operation that is
+	// known and not supported.
+	do func(r *http.Request, m message) (any, error)
+
+	// limit is of the calls from one address, whatever is in them: each costs
+	// work before it is known who calls.
+	limit *identity.Limiter
+}
+
+// operations returns the operations by x-amz-target.
+func (h *Handler) operations() map[string]operation {
+	all := make(map[string]operation)
 	for name := range strings.FieldsSeq(otherIdentityOperations) {
-		all[identityService+name] = nil
+		all[identityService+name] = operation{}
 	}
 	for name := range strings.FieldsSeq(otherUserOperations) {
-		all[userService+name] = nil
+		all[userService+name] = operation{}
 	}
-	all[identityService+"GetId"] = h.getID
-	all[identityService+"GetCredentialsForIdentity"] = h.getCredentials
-	all[identityService+"GetOpenIdToken"] = h.getOpenIDToken
-	all[userService+"InitiateAuth"] = h.initiateAuth
-	all[userService+"GetTokensFromRefreshToken"] = h.getTokens
-	all[userService+"RevokeToken"] = h.revokeToken
-	all[userService+"GetUser"] = h.getUser
-	all[userService+"GlobalSignOut"] = h.globalSignOut
+	o := &h.opts
+	checks := identity.NewLimiter(o.CredentialsRate, o.CredentialsBurst)
+	openIDs := identity.NewLimiter(o.OpenIDRate, o.OpenIDBurst)
+	signIns := identity.NewLimiter(o.SignInRate, o.SignInBurst)
+	all[identityService+"GetId"] = operation{h.getID, checks}
+	all[identityService+"GetCredentialsForIdentity"] = operation{h.getCredentials, checks}
+	all[identityService+"GetOpenIdToken"] = operation{h.getOpenIDToken, openIDs}
+	all[userService+"InitiateAuth"] = operation{h.initiateAuth, signIns}
+	all[userService+"GetTokensFromRefreshToken"] = operation{h.getTokens, signIns}
+	all[userService+"RevokeToken"] = operation{h.revokeToken, checks}
+	all[userService+"GetUser"] = operation{h.getUser, checks}
+	all[userService+"GlobalSignOut"] = operation{h.globalSignOut, checks}
 	return all
 }
 

@@ -19,6 +19,13 @@ const (
 // errChange is returned by a bind that may only read and has to write.
 var errChange = errors.New("state must be changed")
 
+// guestProvider stands in the state for a provider of guests, with their ids as
+// subjects: the epoch of a guest is raised when it becomes a user's or retires,
+// and its sessions are over for ever. No provider can have that id.
+const guestProvider = "(guest)"
+
+func guestLogin(id string) state.Login { return state.Login{Provider: guestProvider, Subject: id} }
+
 // bound is an identity and the logins it was proven by.
 type bound struct {
 	identity string
@@ -58,6 +65,11 @@ func (p *Pool) bind(ctx context.Context, id string, logins []*Login) (*bound, er
 	err := p.db.View(ctx, func(t *state.Tx) error { return p.bindIn(ctx, t, id, b, false) })
 	if err == errChange {
 		err = p.db.Update(ctx, func(t *state.Tx) error { return p.bindIn(ctx, t, id, b, true) })
+		if err == nil && id != "" {
+			// Without it a guest's sessions end a second later, so an error
+			// loses nothing.
+			_ = p.reload(ctx)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -93,12 +105,20 @@ func (p *Pool) bindIn(ctx context.Context, t *state.Tx, id string, b *bound, wri
 		if err := t.AddIdentity(ctx, b.identity); err != nil {
 			return err
 		}
+		if target != "" { // it was a guest's
+			if _, err := t.Revoke(ctx, guestLogin(target), false); err != nil {
+				return err
+			}
+		}
 	}
 	if retire != "" {
 		if !p.binds.allow(b.identity, p.cfg.Now()) {
 			return &Error{Code: CodeTooManyRequests, Message: "This user signs in as too many guests."}
 		}
 		if err := t.Retire(ctx, retire, b.identity); err != nil {
+			return err
+		}
+		if _, err := t.Revoke(ctx, guestLogin(retire), false); err != nil {
 			return err
 		}
 	}

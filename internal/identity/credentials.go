@@ -26,7 +26,7 @@ func (p *Pool) GetID(ctx context.Context, poolID string, logins map[string]strin
 		if !p.cfg.AllowGuests {
 			return "", noGuests()
 		}
-		if !p.guests.allow(network(caller), p.cfg.Now()) {
+		if !p.guests.Allow(caller, p.cfg.Now()) {
 			return "", &Error{Code: CodeTooManyRequests, Message: "Too many new guests from this address."}
 		}
 		return NewID(p.cfg.Region), nil

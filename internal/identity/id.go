@@ -1,10 +1,10 @@
 package identity
 
 import (
-	"crypto/rand"
-	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/cubby-storage/cubby/internal/state"
 )
 
 // idMax is the longest id that the protocol knows.
@@ -19,11 +19,7 @@ var (
 // NewID returns a new random id of the form REGION:UUID, for an identity or a
 // pool. It holds 122 random bits.
 func NewID(region string) string {
-	var u [16]byte
-	rand.Read(u[:])
-	u[6] = u[6]&0x0f | 0x40 // version 4: random
-	u[8] = u[8]&0x3f | 0x80 // the usual variant
-	return fmt.Sprintf("%s:%x-%x-%x-%x-%x", region, u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+	return region + ":" + state.NewUUID()
 }
 
 // CheckID returns an [Error] if id cannot be an identity id of this pool,

@@ -13,7 +13,7 @@
 // A guest has a random id that is stored nowhere: whoever knows it is that
 // guest. The first login that a guest signs in with is linked: it is bound to
 // the guest's id, which is then the user's, and whoever knows only the id
-// gets nothing by it any more. If the login is bound already, the guest yields
+// gets nothing by it any more: what was issued to the guest ends as well. If the login is bound already, the guest yields
 // to that identity: its id is retired, for ever. An identity that has a login
 // is joined only with a valid token of one of its logins in the same call.
 //
@@ -130,8 +130,8 @@ type Pool struct {
 	sessions *Sealer
 	secrets  [][32]byte // from which the secrets of sessions are derived, one for each server key
 	opened   *recent[openedKey, *opened]
-	guests   *limiter
-	binds    *limiter
+	guests   *Limiter // by address
+	binds    *Limiter // by identity
 	openID   openIDKey
 	keySeals *Sealer // of operator keys
 
@@ -163,8 +163,8 @@ func New(cfg Config, db *state.DB, keys *Keys) (*Pool, error) {
 		sessions: keys.Sealer("session"),
 		keySeals: keys.Sealer("operator key"),
 		opened:   newRecent[openedKey, *opened](openedMax),
-		guests:   newLimiter(cfg.GuestRate, cfg.GuestBurst),
-		binds:    newLimiter(bindRate, bindBurst),
+		guests:   NewLimiter(cfg.GuestRate, cfg.GuestBurst),
+		binds:    NewLimiter(bindRate, bindBurst),
 		openID:   openIDKey{sealer: keys.Sealer("openid key")},
 	}
 	for _, sub := range keys.All("session secret") {

@@ -55,18 +55,32 @@ func (r *recent[K, V]) put(k K, v V) {
 	r.young[k] = v
 }
 
-// limiter allows each of many callers so much in a while.
-type limiter struct {
+// Limiter allows each of many callers so much in a while. What it remembers is
+// bounded: it forgets the callers that were quiet for longest. It is safe for
+// concurrent use.
+type Limiter struct {
 	limit   rate.Limit
 	burst   int
 	callers *recent[string, *rate.Limiter]
 }
 
-func newLimiter(limit rate.Limit, burst int) *limiter {
-	return &limiter{limit, burst, newRecent[string, *rate.Limiter](8192)}
+// NewLimiter returns a limiter that allows each caller limit calls per second,
+// and burst at once.
+func NewLimiter(limit rate.Limit, burst int) *Limiter {
+	return &Limiter{limit, burst, newRecent[string, *rate.Limiter](limiterMax)}
 }
 
-func (l *limiter) allow(caller string, now time.Time) bool {
+// limiterMax is how many callers a limiter remembers in each generation.
+const limiterMax = 8192
+
+// Allow reports whether there may be one more call now from a network address,
+// with or without a port. The addresses of an IPv6 /64, which a single customer
+// has, are one caller, and so is all that is no address.
+func (l *Limiter) Allow(remote string, now time.Time) bool {
+	return l.allow(network(remote), now)
+}
+
+func (l *Limiter) allow(caller string, now time.Time) bool {
 	c, ok := l.callers.get(caller)
 	if !ok {
 		c = l.callers.add(caller, rate.NewLimiter(l.limit, l.burst))
@@ -74,25 +88,20 @@ func (l *limiter) allow(caller string, now time.Time) bool {
 	return c.AllowN(now, 1)
 }
 
-// network returns the network that counts as one caller: the address, or the
-// /64 of an IPv6 address, which a single customer has. What is no address,
-// with or without a port, is returned as it is.
+// network returns what counts as one caller, "" for all that is no address.
 func network(remote string) string {
 	addr, err := netip.ParseAddr(remote)
 	if err != nil {
-		ap, err := netip.ParseAddrPort(remote)
+		port, err := netip.ParseAddrPort(remote)
 		if err != nil {
-			return remote
+			return ""
 		}
-		addr = ap.Addr()
+		addr = port.Addr()
 	}
 	addr = addr.Unmap().WithZone("")
 	if addr.Is4() {
 		return addr.String()
 	}
-	prefix, err := addr.Prefix(64)
-	if err != nil {
-		return remote
-	}
+	prefix, _ := addr.Prefix(64) // it has that many bits
 	return prefix.String()
 }

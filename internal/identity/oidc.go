@@ -26,8 +26,7 @@ type OIDCConfig struct {
 	Algorithms []string
 
 	GroupsClaim   string   // the claim that holds the groups; "" for none
-	GroupPrefix   string   // goes in front of each group
-	BareGroups    bool     // allows GroupPrefix to be empty: the issuer's groups are then ours
+	GroupPrefix   string   // goes in front of each group; required with GroupsClaim
 	UsernameClaim string   // the claim that holds the user name; "" for none
 	Claims        []string // the claims that rules may use, where they are texts
 
@@ -54,7 +53,7 @@ func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
 	switch {
 	case len(cfg.ClientIDs) == 0 || slices.Contains(cfg.ClientIDs, ""):
 		return nil, fmt.Errorf("issuer %s: client ids are required", cfg.Issuer)
-	case cfg.GroupsClaim != "" && cfg.GroupPrefix == "" && !cfg.BareGroups:
+	case cfg.GroupsClaim != "" && cfg.GroupPrefix == "":
 		return nil, fmt.Errorf("issuer %s: groups need a prefix, or they are the same as ours", cfg.Issuer)
 	}
 	o := &OIDC{cfg: cfg}

@@ -187,8 +187,13 @@ func (p *Pool) alive(s *session) error {
 	}
 	p.mem.RLock()
 	defer p.mem.RUnlock()
+	if !s.authenticated && p.epochs[guestLogin(s.identity)] > 0 {
+		return &Error{Code: CodeExpiredToken, Message: "The guest has become a user."}
+	}
 	for _, l := range s.logins {
-		if p.cfg.provider(l.provider) == nil || p.epochs[state.Login{Provider: l.provider, Subject: l.subject}] > l.epoch {
+		pc := p.cfg.provider(l.provider)
+		if pc == nil || l.lookup && pc.Groups == nil || // the settings have changed
+			p.epochs[state.Login{Provider: l.provider, Subject: l.subject}] > l.epoch {
 			return &Error{Code: CodeExpiredToken, Message: "The session was revoked."}
 		}
 	}

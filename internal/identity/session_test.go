@@ -165,19 +165,6 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 		}
 		return now, fault
 	}
-	// change tells the pool that the state is not the one it knows.
-	change := func() {
-		t.Helper()
-		err := h.db.Update(t.Context(), func(tx *state.Tx) error {
-			return tx.SetSetting(t.Context(), "change", fmt.Append(nil, lookups))
-		})
-		if err == nil {
-			err = h.Refresh(t.Context())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	h.restart()
 	ann := h.id(h.login("ann"))
 	few := h.credentials(ann, h.login("ann", "a", "b"))
@@ -201,13 +188,13 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 		t.Error("groups were looked up again, though nothing has changed")
 	}
 	now = []string{"two"}
-	change()
+	h.change()
 	equal(t, "after a change", h.open(many).Subject.Groups, now)
 	fault = errors.New("disk on fire")
-	change()
+	h.change()
 	h.openRefused("look-up that fails", many.AccessKeyID, many.SessionToken.Reveal(), CodeUnavailable)
 	fault = fs.ErrNotExist
-	change()
+	h.change()
 	h.openRefused("user that is gone", many.AccessKeyID, many.SessionToken.Reveal(), CodeExpiredToken)
 
 	fault = nil
@@ -216,7 +203,7 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 	live := h.credentials(ann, h.login("ann", "a", "b"))
 	equal(t, "live groups", h.open(live).Subject.Groups, now)
 	now = nil
-	change()
+	h.change()
 	equal(t, "live groups after a change", h.open(live).Subject.Groups, nil)
 
 	// Who cannot be asked has to fit.
@@ -227,6 +214,47 @@ func TestGroupsThatDoNotFitAreLookedUp(t *testing.T) {
 	equal(t, "groups of two logins", h.open(h.credentials(ann, both(h.login("ann"), map[string]string{
 		otherName: h.token("a1", "o1"),
 	}))).Subject.Groups, []string{"o1"})
+}
+
+// change tells the pool that the state is not the one it knows.
+func (h *home) change() {
+	h.t.Helper()
+	err := h.db.Update(h.t.Context(), func(tx *state.Tx) error {
+		return tx.SetSetting(h.t.Context(), "change", []byte(NewID("x")))
+	})
+	if err == nil {
+		err = h.Refresh(h.t.Context())
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// Groups that were read before a change and arrive after it are not kept.
+func TestGroupsThatArriveLateAreNotKept(t *testing.T) {
+	h := newHome(t)
+	now := []string{"before"}
+	late := true
+	h.cfg.Providers[0].LiveGroups = true
+	h.cfg.Providers[0].Groups = func(context.Context, string) ([]string, error) {
+		read := now
+		if late {
+			late, now = false, []string{"after"}
+			h.change()
+		}
+		return read, nil
+	}
+	h.restart()
+	c := h.credentials(h.id(h.login("ann")), h.login("ann"))
+	equal(t, "groups while they change", h.open(c).Subject.Groups, []string{"before"})
+	for range 2 {
+		equal(t, "groups after they changed", h.open(c).Subject.Groups, []string{"after"})
+	}
+
+	// The settings change, and nobody can be asked any more.
+	h.cfg.Providers[0].LiveGroups, h.cfg.Providers[0].Groups = false, nil
+	h.restart()
+	h.openRefused("session whose groups cannot be asked for", c.AccessKeyID, c.SessionToken.Reveal(), CodeExpiredToken)
 }
 
 func TestTokenSize(t *testing.T) {

@@ -108,7 +108,13 @@ func (db *DB) open(path string) error {
 		return err
 	}
 	db.w.SetMaxOpenConns(1)
-	if err := db.migrate(context.Background()); err != nil {
+	err = db.migrate(context.Background())
+	// Who changes a file to WAL, or closes it as the last one, keeps others out
+	// for a moment, and SQLite does not wait for that by itself.
+	for late := time.Now().Add(busyMax); busy(err) && time.Now().Before(late); err = db.migrate(context.Background()) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
 		return err
 	}
 	if db.r, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)")); err != nil {
@@ -120,6 +126,15 @@ func (db *DB) open(path string) error {
 	return nil
 }
 
+// busyMax is how long anything waits for others who have the file open.
+const busyMax = 10 * time.Second
+
+// busy reports whether others kept an operation out.
+func busy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlite3.SQLITE_BUSY // the rest says why
+}
+
 // dsn names the file at path with the settings that every connection has.
 func dsn(path, more string) string {
 	path = filepath.ToSlash(path)
@@ -128,7 +143,7 @@ func dsn(path, more string) string {
 	}
 	u := url.URL{Scheme: "file", Path: path}
 	// The timeout comes first, for it covers the change to WAL too.
-	return u.String() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
+	return u.String() + "?_pragma=busy_timeout(" + strconv.FormatInt(busyMax.Milliseconds(), 10) + ")&_pragma=journal_mode(WAL)" +
 		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-512)" +
 		"&_pragma=journal_size_limit(4194304)&_pragma=trusted_schema(0)&" + more
 }

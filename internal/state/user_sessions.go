@@ -43,13 +43,23 @@ type Failures struct {
 	Until time.Time // no attempt is looked at before this
 }
 
-// AddUserSession adds a session with its first refresh token, and forgets a few
-// sessions that have expired for more than a day.
-func (t *Tx) AddUserSession(ctx context.Context, s *UserSession, r *RefreshToken) error {
-	_, err := t.tx.ExecContext(ctx, `DELETE FROM user_sessions WHERE id IN
-		(SELECT id FROM user_sessions WHERE expires < ? ORDER BY expires LIMIT 16)`, t.now.Add(-24*time.Hour).Unix())
+// AddUserSession adds a session with its first refresh token. It forgets the
+// sessions of the user that have expired for more than a day, and a few of
+// others. Of the rest it keeps so many that the user has at most limit: first
+// those that have not ended, of these the newest.
+func (t *Tx) AddUserSession(ctx context.Context, s *UserSession, r *RefreshToken, limit int) error {
+	old := t.now.Add(-24 * time.Hour).Unix()
+	_, err := t.tx.ExecContext(ctx, `DELETE FROM user_sessions WHERE sub = ? AND expires < ? OR id IN
+		(SELECT id FROM user_sessions WHERE expires < ? ORDER BY expires LIMIT 16)`, s.Sub, old, old)
 	if err != nil {
 		return wrap("forget sessions", "", err)
+	}
+	_, err = t.tx.ExecContext(ctx, `DELETE FROM user_sessions WHERE id IN
+		(SELECT id FROM user_sessions WHERE sub = ?
+		ORDER BY revoked IS NULL AND epoch = ? AND expires > ? DESC, auth_time DESC, id LIMIT -1 OFFSET ?)`,
+		s.Sub, s.Epoch, t.now.Unix(), limit-1)
+	if err != nil {
+		return wrap("forget sessions of", s.Sub, err)
 	}
 	_, err = t.tx.ExecContext(ctx, `INSERT INTO user_sessions (id, sub, client, epoch, auth_time, expires)
 		VALUES (?, ?, ?, ?, ?, ?)`, s.ID, s.Sub, s.Client, s.Epoch, s.AuthTime.Unix(), s.Expires.Unix())

@@ -149,6 +149,9 @@ func errPassword() error { return fail(NotAuthorized, "Incorrect username or pas
 
 func errDisabled() error { return fail(NotAuthorized, "User is disabled.", nil) }
 
+// sessionsMax is how many sessions a user may have.
+const sessionsMax = 200
+
 // begin starts a session of a user, if nothing has ended theirs since user was
 // read.
 func (p *Pool) begin(ctx context.Context, issuer string, user *state.User) (*Tokens, error) {
@@ -158,7 +161,7 @@ func (p *Pool) begin(ctx context.Context, issuer string, user *state.User) (*Tok
 	}
 	now := p.cfg.Now()
 	session := &state.UserSession{
-		ID: newID(), Sub: user.Sub, Client: p.cfg.ClientID, Epoch: user.Epoch,
+		ID: state.NewUUID(), Sub: user.Sub, Client: p.cfg.ClientID, Epoch: user.Epoch,
 		AuthTime: now, Expires: now.Add(p.cfg.RefreshLifetime),
 	}
 	refresh, row := newRefreshToken(session)
@@ -174,7 +177,7 @@ func (p *Pool) begin(ctx context.Context, issuer string, user *state.User) (*Tok
 		if groups, err = t.GroupsOfUser(ctx, user.Sub); err != nil {
 			return err
 		}
-		return t.AddUserSession(ctx, session, row)
+		return t.AddUserSession(ctx, session, row, sessionsMax)
 	})
 	if err != nil {
 		return nil, err
@@ -316,11 +319,3 @@ func findRefreshToken(ctx context.Context, t *state.Tx, token string) (*state.Re
 }
 
 func errRefreshToken() error { return fail(NotAuthorized, "Invalid Refresh Token", nil) }
-
-// newID returns a random UUID.
-func newID() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}

@@ -139,7 +139,7 @@ func TestWhoMayNotSignIn(t *testing.T) {
 func TestUserWithoutPasswordCannotSignIn(t *testing.T) {
 	f := newFixture(t)
 	err := f.db.Update(t.Context(), func(tx *state.Tx) error {
-		return tx.AddUser(t.Context(), &state.User{Sub: newID(), Name: "ann", Status: StatusConfirmed, Enabled: true})
+		return tx.AddUser(t.Context(), &state.User{Sub: state.NewUUID(), Name: "ann", Status: StatusConfirmed, Enabled: true})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -373,6 +373,36 @@ func TestSignInRacesWithNewPassword(t *testing.T) {
 	}
 	if _, err := f.begin(t.Context(), "http://h/"+testPool, old); code(err) != NotAuthorized {
 		t.Errorf("after deletion: %v", err)
+	}
+}
+
+func TestOldestSessionEndsWhenThereAreTooMany(t *testing.T) {
+	f := newFixture(t)
+	f.user(t, "ann")
+	f.user(t, "bob")
+	bob, first := f.signIn(t, "bob"), f.signIn(t, "ann")
+	f.add(time.Second)
+	second := f.signIn(t, "ann")
+	ann, err := f.passes(t.Context(), "ann", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range sessionsMax - 2 {
+		f.add(time.Second)
+		if _, err := f.begin(t.Context(), here.BaseURL+"/"+testPool, ann); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.wantAlive(t, first)
+	last := f.signIn(t, "ann")
+	if _, err := f.UserInfo(t.Context(), first.Access); code(err) != NotAuthorized {
+		t.Errorf("access token of the oldest session: %v", err)
+	}
+	if _, err := f.Refresh(t.Context(), here, first.Refresh); code(err) != NotAuthorized {
+		t.Errorf("refresh token of the oldest session: %v", err)
+	}
+	for _, tokens := range []*Tokens{second, last, bob} {
+		f.wantAlive(t, tokens)
 	}
 }
 

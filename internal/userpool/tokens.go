@@ -64,7 +64,7 @@ func (p *Pool) issue(k *signingKey, issuer string, u *state.User, groups []strin
 		return nil, fmt.Errorf("sign token: %w", err)
 	}
 	now := p.cfg.Now()
-	event := newID()
+	event := state.NewUUID()
 	both := map[string]any{
 		"sub":        u.Sub,
 		"iss":        issuer,
@@ -78,7 +78,7 @@ func (p *Pool) issue(k *signingKey, issuer string, u *state.User, groups []strin
 		both["cognito:groups"] = groups
 	}
 	access := maps.Clone(both)
-	access["jti"] = newID()
+	access["jti"] = state.NewUUID()
 	access["token_use"] = useAccess
 	access["client_id"] = s.Client
 	access["username"] = u.Name
@@ -86,7 +86,7 @@ func (p *Pool) issue(k *signingKey, issuer string, u *state.User, groups []strin
 
 	id := attributeClaims(u.Attributes)
 	maps.Copy(id, both)
-	id["jti"] = newID()
+	id["jti"] = state.NewUUID()
 	id["token_use"] = useID
 	id["aud"] = s.Client
 	id["cognito:username"] = u.Name

@@ -273,7 +273,7 @@ func TestForgedTokens(t *testing.T) {
 		"expiry as text":        forge(t, ours, with("exp", "9999999999")),
 		"negative expiry":       forge(t, ours, with("exp", -1)),
 		"no session":            forge(t, ours, with("origin_jti", nil)),
-		"unknown session":       forge(t, ours, with("origin_jti", newID())),
+		"unknown session":       forge(t, ours, with("origin_jti", state.NewUUID())),
 		"session of another":    forge(t, ours, with("origin_jti", decode(t, bob.ID)["origin_jti"])),
 		"sub of another":        forge(t, ours, with("sub", decode(t, bob.ID)["sub"])),
 		"key in the header":     forgeHeader(t, stranger, claims, func(o *jose.SignerOptions) { o.EmbedJWK = true }),

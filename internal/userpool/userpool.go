@@ -22,7 +22,8 @@
 // others of the user when the user is disabled or deleted, gets another
 // password or signs out everywhere. That also raises the epoch of their
 // login in the state, so that credentials which are out already end too. A change
-// of groups ends nothing: the identity pool asks for a user's groups.
+// of groups ends nothing: the identity pool asks for a user's groups. A user
+// has at most 200 sessions: the next sign-in ends the oldest one.
 //
 // # Errors
 //

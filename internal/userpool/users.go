@@ -66,7 +66,7 @@ func (p *Pool) CreateUser(ctx context.Context, name, password string, opts *User
 		return nil, err
 	}
 	row := &state.User{
-		Sub: newID(), Name: name, Status: StatusConfirmed, Enabled: true, Dev: opts.Dev,
+		Sub: state.NewUUID(), Name: name, Status: StatusConfirmed, Enabled: true, Dev: opts.Dev,
 		Attributes: maps.Clone(opts.Attributes),
 	}
 	row.Salt, row.Verifier = p.seal(row.Sub, password)

@@ -13,8 +13,9 @@ import (
 // bucket is a bucket as one view sees it.
 type bucket struct {
 	*View
-	name string
-	b    store.Bucket
+	name    string
+	b       store.Bucket
+	missing error // why b is nil; told to those alone whom the rules grant what they ask for
 }
 
 // may asks for the object key.
@@ -22,7 +23,10 @@ func (b *bucket) may(ctx context.Context, op, key string, a access.Action) error
 	if err := checkKey(op, b.name, key); err != nil {
 		return err
 	}
-	return b.ask(ctx, op, b.name, key, a)
+	if err := b.ask(ctx, op, b.name, key, a); err != nil {
+		return err
+	}
+	return b.missing
 }
 
 // hide makes a missing object look forbidden to those who may not list it. A
@@ -71,12 +75,16 @@ func (b *bucket) Put(ctx context.Context, key string, r io.Reader, opts *store.P
 	return info, b.hide(ctx, "put", key, err)
 }
 
-// source asks for the source of a copy, and returns the bucket behind the gate.
+// source asks for the source of a copy, and returns the bucket that it is in. It
+// asks in the name of who copies, whoever from was opened for. A bucket that did
+// not come from this gate has no rules here, so it is for operators alone.
 func (b *bucket) source(ctx context.Context, op string, from store.Bucket, src string) (*bucket, error) {
 	s := b
 	if from != nil {
-		var ok bool
-		if s, ok = from.(*bucket); !ok || s.g != b.g {
+		s = &bucket{View: b.View, b: from}
+		if f, ok := from.(*bucket); ok && f.g == b.g {
+			s.name, s.b, s.missing = f.name, f.b, f.missing
+		} else if !b.operator {
 			return nil, &store.Error{Op: op, Bucket: b.name, Key: src, Err: errForeign}
 		}
 	}
@@ -94,7 +102,10 @@ func (b *bucket) Copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	}
 	o.From = s.b
 	info, err := b.b.Copy(ctx, dst, src, &o)
-	return info, s.hide(ctx, "copy", src, err)
+	if err = s.hide(ctx, "copy", src, err); len(o.Put.IfMatch) > 0 {
+		err = b.hide(ctx, "copy", dst, err) // it may be the destination that is not there
+	}
+	return info, err
 }
 
 func (b *bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
@@ -110,12 +121,19 @@ func (b *bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptio
 }
 
 func (b *bucket) DeleteMany(ctx context.Context, keys []string) ([]error, error) {
+	if len(keys) > store.MaxPage {
+		return nil, &store.Error{Op: "delete many", Bucket: b.name, Err: errTooMany}
+	}
 	errs := make([]error, len(keys))
 	var allowed []string
 	var at []int
 	for i, key := range keys {
-		if errs[i] = b.may(ctx, "delete", key, access.Delete); errs[i] == nil {
+		errs[i] = b.may(ctx, "delete", key, access.Delete)
+		switch {
+		case errs[i] == nil:
 			allowed, at = append(allowed, key), append(at, i)
+		case errors.Is(errs[i], store.ErrNoBucket):
+			return nil, errs[i]
 		}
 	}
 	if len(allowed) == 0 {
@@ -134,6 +152,9 @@ func (b *bucket) DeleteMany(ctx context.Context, keys []string) ([]error, error)
 func (b *bucket) List(ctx context.Context, opts *store.ListOptions) (*store.Page, error) {
 	o := or(opts)
 	ranges, err := b.visible(ctx, "list", b.name, o.Prefix)
+	if err == nil {
+		err = b.missing
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +182,7 @@ func (b *bucket) CreateUpload(ctx context.Context, key string, opts *store.PutOp
 		return nil, err
 	}
 	o := or(opts)
-	o.Owner = b.owner()
+	o.Owner = b.owner(o.Owner)
 	return b.b.CreateUpload(ctx, key, &o)
 }
 
@@ -170,7 +191,7 @@ func (b *bucket) PutPart(ctx context.Context, key, uploadID string, n int, r io.
 		return nil, err
 	}
 	o := or(opts)
-	o.Owner = b.owner()
+	o.Owner = b.owner(o.Owner)
 	return b.b.PutPart(ctx, key, uploadID, n, r, &o)
 }
 
@@ -183,7 +204,7 @@ func (b *bucket) CopyPart(ctx context.Context, key, uploadID string, n int, src 
 	if err != nil {
 		return nil, err
 	}
-	o.From, o.Owner = s.b, b.owner()
+	o.From, o.Owner = s.b, b.owner(o.Owner)
 	part, err := b.b.CopyPart(ctx, key, uploadID, n, src, &o)
 	return part, s.hide(ctx, "copy part", src, err)
 }
@@ -193,7 +214,7 @@ func (b *bucket) ListParts(ctx context.Context, key, uploadID string, opts *stor
 		return nil, err
 	}
 	o := or(opts)
-	o.Owner = b.owner()
+	o.Owner = b.owner(o.Owner)
 	return b.b.ListParts(ctx, key, uploadID, &o)
 }
 
@@ -207,7 +228,10 @@ func (b *bucket) ListUploads(ctx context.Context, opts *store.ListUploadsOptions
 			return nil, err
 		}
 	}
-	o.Owner = b.owner()
+	if b.missing != nil {
+		return nil, b.missing
+	}
+	o.Owner = b.owner(o.Owner)
 	page, err := b.b.ListUploads(ctx, &o)
 	if err != nil || b.operator {
 		return page, err
@@ -227,16 +251,16 @@ func (b *bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 	if err := b.may(ctx, "complete upload", key, onWrite(access.Write, o.IfMatch)); err != nil {
 		return nil, err
 	}
-	o.Owner = b.owner()
+	o.Owner = b.owner(o.Owner)
 	info, err := b.b.CompleteUpload(ctx, key, uploadID, parts, &o)
 	return info, b.hide(ctx, "complete upload", key, err)
 }
 
-func (b *bucket) AbortUpload(ctx context.Context, key, uploadID string, _ *store.UploadOptions) error {
+func (b *bucket) AbortUpload(ctx context.Context, key, uploadID string, opts *store.UploadOptions) error {
 	if err := b.may(ctx, "abort upload", key, access.Write); err != nil {
 		return err
 	}
-	return b.b.AbortUpload(ctx, key, uploadID, &store.UploadOptions{Owner: b.owner()})
+	return b.b.AbortUpload(ctx, key, uploadID, &store.UploadOptions{Owner: b.owner(or(opts).Owner)})
 }
 
 // or returns a copy of what p points to, or a zero value.

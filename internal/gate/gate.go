@@ -4,13 +4,15 @@
 // operator does. Both are a [store.Service] whose buckets ask the rules first:
 // what they do not grant fails with fs.ErrPermission before the bucket is
 // touched, a list holds exactly the keys that the subject may list, and a key
-// that is missing looks forbidden to those who may not list it.
+// that is missing looks forbidden to those who may not list it. A bucket that is
+// missing looks like one without rules.
 //
 // A key with a "." or ".." segment or a NUL is fs.ErrInvalid for everybody.
 package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -131,13 +133,16 @@ func (v *View) visible(ctx context.Context, op, name, prefix string) ([]store.Ke
 	return list, nil
 }
 
-// Bucket returns the bucket called name as the subject may see it.
+// Bucket returns the bucket called name as the subject may see it. If there is
+// none, only an operator is told so here. A subject gets a bucket whose methods
+// fail with store.ErrNoBucket for what the rules would grant in it, and else with
+// fs.ErrPermission, as those of a bucket without rules do: names cannot be probed.
 func (v *View) Bucket(ctx context.Context, name string) (store.Bucket, error) {
 	b, err := v.g.svc.Bucket(ctx, name)
-	if err != nil {
+	if err != nil && (v.operator || !errors.Is(err, store.ErrNoBucket)) {
 		return nil, err
 	}
-	return &bucket{View: v, name: name, b: b}, nil
+	return &bucket{View: v, name: name, b: b, missing: err}, nil
 }
 
 // StatBucket describes a bucket to those who may list something in it.
@@ -198,11 +203,12 @@ func (v *View) operate(ctx context.Context, op, name string) error {
 	return v.settle(ctx, op, c)
 }
 
-// owner is who an upload belongs to. It is "" for an operator, to whom all do.
-func (v *View) owner() string {
+// owner is who an upload belongs to: the subject, whoever named is. An operator,
+// to whom all belong, may name somebody.
+func (v *View) owner(named string) string {
 	switch {
 	case v.operator:
-		return ""
+		return named
 	case v.subject.Identity == "":
 		return "anonymous"
 	}
@@ -220,6 +226,8 @@ func checkKey(op, name, key string) error {
 	}
 	return nil
 }
+
+var errTooMany = fmt.Errorf("more than %d keys: %w", store.MaxPage, fs.ErrInvalid)
 
 // errForeign is for a copy from a bucket that did not come from this gate.
 var errForeign = fmt.Errorf("the source is not a bucket of this gate: %w", fs.ErrInvalid)

@@ -36,11 +36,15 @@ func completeMultipartUpload(c *call) error {
 	if err != nil {
 		return err
 	}
-	parts, err := c.parts()
+	b, err := c.bucket()
 	if err != nil {
 		return err
 	}
-	b, err := c.bucket()
+	// Who may not complete the upload, or if there is none, need not send the list.
+	if _, err := b.ListParts(c.ctx, c.target.key, id, &store.ListPartsOptions{Limit: 1}); err != nil {
+		return err
+	}
+	parts, err := c.parts()
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func TestCopyRefuses(t *testing.T) {
 		{"media/public/x%3FversionId=1", 404, "NoSuchKey"},
 		{"media/public/%FF", 400, "InvalidURI"},
 		{"media/public/none", 404, "NoSuchKey"},
-		{"nowhere/public/x", 404, "NoSuchBucket"},
+		{"nowhere/public/x", 403, "AccessDenied"},
 		{"media/" + strings.Repeat("x", 2000), 400, "KeyTooLongError"},
 		{"arn:aws:s3:::media/public/x", 400, "InvalidBucketName"},
 	} {

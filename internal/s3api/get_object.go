@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/cubby-storage/cubby/store"
 )
@@ -23,6 +24,9 @@ func getObject(c *call) error {
 		return c.notRead(b, opts, err)
 	}
 	defer obj.Body.Close()
+	// Who takes the content too slowly must not hold it for ever. A writer that
+	// has no deadlines belongs to a test.
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(sendTime(obj.Length)))
 	c.header(c.describeRange(obj, opts))
 	// The writer must be net/http's own: a body that is a file goes out without
 	// being copied through this program.
@@ -31,6 +35,12 @@ func getObject(c *call) error {
 		return nil // nobody is there to be told
 	}
 	return err
+}
+
+// sendTime is how long the sending of n bytes may take: a minute, and as long as
+// it takes over a line of 16 KiB a second.
+func sendTime(n int64) time.Duration {
+	return time.Minute + time.Duration(n/(16<<10))*time.Second
 }
 
 // getOptions reads the headers that GetObject and HeadObject share.

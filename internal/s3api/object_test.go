@@ -74,7 +74,7 @@ func TestPutAndGet(t *testing.T) {
 	w.do("alice", "GET", "/media/private/id:alice/photo.png", "").is(404, "NoSuchKey")
 	w.do("alice", "HEAD", "/media/private/id:alice/photo.png", "").is(404)
 	w.do("guest", "GET", "/media/private/id:alice/photo.png", "").is(403, "AccessDenied")
-	w.do("alice", "GET", "/nowhere/x", "").is(404, "NoSuchBucket")
+	w.do("alice", "GET", "/nowhere/x", "").is(403, "AccessDenied")
 }
 
 func TestRanges(t *testing.T) {

@@ -150,19 +150,6 @@ func TestNotImplemented(t *testing.T) {
 	w.do("operator", "GET", "/media?versionId=null", "").is(200)
 }
 
-func TestHeadersMustBeSigned(t *testing.T) {
-	w := newWorld(t)
-	w.put("media", "public/x", "x")
-	w.put("media", "private/id:alice/x", "secret")
-	w.do("alice", "PUT", "/media/public/y", "", "X-Amz-Copy-Source: media/private/id:alice/x", "Unsigned: X-Amz-Copy-Source").is(403, "AccessDenied")
-	w.do("alice", "PUT", "/media/public/y", "", "X-Amz-Tagging: a=b", "Unsigned: X-Amz-Tagging").is(403, "AccessDenied")
-	w.do("alice", "PUT", "/media/public/y", "", "X-Amz-Meta-A: b", "Unsigned: X-Amz-Meta-A").is(403, "AccessDenied")
-	w.do("alice", "PUT", "/media/public/y?x-amz-tagging=a%3Db", "", "X-Amz-Tagging: c=d").is(400, "InvalidArgument")
-	if got := w.content("media", "public/y"); got != "" {
-		t.Errorf("an object was written: %q", got)
-	}
-}
-
 func TestExpectedOwner(t *testing.T) {
 	w := newWorld(t)
 	w.put("media", "public/x", "x")

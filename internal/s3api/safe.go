@@ -38,7 +38,9 @@ func protectObject(h http.Header) {
 	if t == "application/pdf" {
 		h.Set("Content-Security-Policy", noSandbox)
 	}
-	if inline[t] || strings.HasPrefix(t, "audio/") || strings.HasPrefix(t, "video/") {
+	media := strings.HasPrefix(t, "audio/") || strings.HasPrefix(t, "video/")
+	// A browser takes every type that ends in +xml for XML, which may be a page.
+	if inline[t] || media && !strings.HasSuffix(t, "+xml") {
 		return
 	}
 	disposition := h.Get("Content-Disposition")

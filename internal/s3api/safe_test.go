@@ -43,6 +43,8 @@ func TestUploadsNeverRunAsPages(t *testing.T) {
 		{"nonsense", "", "attachment"},
 		{"/", "", "attachment"},
 		{"*/*", "", "attachment"},
+		{"video/svg+xml", "", "attachment"},
+		{"audio/x+XML; a=b", "inline", "attachment"},
 		{"", "", "attachment"},
 		{"", "inline", "attachment"},
 	} {

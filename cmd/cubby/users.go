@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/cubby-storage/cubby/server"
+)
+
+func (a *app) users() *cobra.Command {
+	var data string
+	c := group(&cobra.Command{
+		Use:     "users",
+		GroupID: "server",
+		Short:   "Manage the users of a server on this machine",
+		Long: `Users manages the built-in user directory of the server whose data directory is
+DIR. It works while the server runs, too.`,
+	})
+	dataFlag(c, &data)
+
+	var n server.NewUser
+	var fromStdin bool
+	add := &cobra.Command{
+		Use:     "add NAME",
+		Short:   "Add a user",
+		Long:    "Add adds a user. Without --password-stdin or CUBBY_PASSWORD it makes a password and\nprints it.",
+		Example: "  cubby users add carol --group admin --group staff",
+		Args:    args(1, 1, "the name of the user"),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			n.Name = args[0]
+			made := false
+			switch {
+			case fromStdin:
+				n.Password, err = readPassword(c, a.input(c.Context()))
+			case a.getenv("CUBBY_PASSWORD") != "":
+				n.Password = a.getenv("CUBBY_PASSWORD")
+			default:
+				n.Password, made = newPassword(), true
+			}
+			if err != nil {
+				return err
+			}
+			admin, err := a.openAdmin(c.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer admin.Close()
+			u, err := admin.AddUser(c.Context(), n)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(struct {
+					*server.User
+					Password string `json:"password,omitempty"`
+				}{u, map[bool]string{true: n.Password}[made]})
+			}
+			fmt.Fprintf(a.stdout, "added %s\n", u.Name)
+			if made {
+				fmt.Fprintf(a.stdout, "password %s\n", n.Password)
+			}
+			return nil
+		},
+	}
+	add.Flags().StringArrayVar(&n.Groups, "group", nil, "a group that the user is in; may be repeated")
+	add.Flags().StringVar(&n.Email, "email", "", "e-mail address")
+	add.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the users",
+		Args:  args(0, 0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			admin, err := a.openAdmin(c.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer admin.Close()
+			users, err := admin.Users(c.Context())
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(users)
+			}
+			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+			for _, u := range users {
+				var notes []string
+				if u.Disabled {
+					notes = append(notes, "disabled")
+				}
+				if u.Dev {
+					notes = append(notes, "dev")
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.Name, u.Sub, strings.Join(u.Groups, ","), strings.Join(notes, ","))
+			}
+			return w.Flush()
+		},
+	}
+
+	change := func(verb, past, short string, do func(*server.Admin, context.Context, string) error) *cobra.Command {
+		return &cobra.Command{
+			Use: verb + " NAME", Short: short, Args: args(1, 1, "the name of the user"),
+			RunE: func(c *cobra.Command, args []string) error {
+				admin, err := a.openAdmin(c.Context(), data)
+				if err != nil {
+					return err
+				}
+				defer admin.Close()
+				if err := do(admin, c.Context(), args[0]); err != nil {
+					return err
+				}
+				return a.confirm(map[string]any{"username": args[0], past: true}, "%s %s", past, args[0])
+			},
+		}
+	}
+	c.AddCommand(add, list,
+		change("disable", "disabled", "End a user's sessions, and let them sign in no more", (*server.Admin).DisableUser),
+		change("delete", "deleted", "Remove a user; nobody else can ever have the name", (*server.Admin).DeleteUser),
+	)
+	return c
+}
+
+func (a *app) keys() *cobra.Command {
+	var data string
+	c := group(&cobra.Command{
+		Use:     "keys",
+		GroupID: "server",
+		Short:   "Manage the operator keys of a server on this machine",
+		Long: `Keys manages operator keys: long-lived S3 access keys that may do everything,
+for backups, for tools, and to make buckets. It works while the server runs, too.`,
+	})
+	dataFlag(c, &data)
+	add := &cobra.Command{
+		Use:   "add [NAME]",
+		Short: "Make an operator key and print it",
+		Long:  "Add makes an operator key. NAME is for you to know it by. The secret is shown only now.",
+		Args:  args(0, 1, "at most a name for the key"),
+		RunE: func(c *cobra.Command, args []string) error {
+			admin, err := a.openAdmin(c.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer admin.Close()
+			k, err := admin.AddKey(c.Context(), strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(k)
+			}
+			fmt.Fprintf(a.stdout, "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", k.ID, k.Secret)
+			return nil
+		},
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the operator keys, without their secrets",
+		Args:  args(0, 0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			admin, err := a.openAdmin(c.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer admin.Close()
+			keys, err := admin.Keys(c.Context())
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(keys)
+			}
+			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+			for _, k := range keys {
+				status := "good"
+				if k.Revoked {
+					status = "revoked"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.ID, k.Created.Format("2006-01-02 15:04"), status, k.Name)
+			}
+			return w.Flush()
+		},
+	}
+	revoke := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Make an operator key worthless",
+		Args:  args(1, 1, "the access key id"),
+		RunE: func(c *cobra.Command, args []string) error {
+			admin, err := a.openAdmin(c.Context(), data)
+			if err != nil {
+				return err
+			}
+			defer admin.Close()
+			if err := admin.RevokeKey(c.Context(), args[0]); err != nil {
+				return err
+			}
+			return a.confirm(map[string]any{"access_key_id": args[0], "revoked": true}, "revoked %s", args[0])
+		},
+	}
+	c.AddCommand(add, list, revoke)
+	return c
+}
+
+// newPassword returns a random password that is easy to type.
+func newPassword() string { return strings.ToLower(rand.Text()[:20]) }
+
+// readPassword reads one line, without its end.
+func readPassword(c *cobra.Command, r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", usage(c, errors.New("there is no password on standard input"))
+	}
+	return line, nil
+}
+
+// input returns standard input as a reader that also ends when ctx does, while
+// it waits for more.
+func (a *app) input(ctx context.Context) io.Reader {
+	if f, ok := a.stdin.(*os.File); ok {
+		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+			return f // which does not wait
+		}
+	}
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, a.stdin)
+		w.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { r.CloseWithError(ctx.Err()) })
+	return r
+}
+
+// terminal returns the file descriptor of f if it is a terminal.
+func terminal(f any) (int, bool) {
+	file, ok := f.(*os.File)
+	if !ok {
+		return 0, false
+	}
+	return int(file.Fd()), term.IsTerminal(int(file.Fd()))
+}

@@ -2,6 +2,7 @@ package cubby
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +26,18 @@ func Discover(ctx context.Context, endpoint string, client *http.Client) (*outpu
 		return o, nil
 	}
 	e := &Error{Op: "discover", Path: endpoint, Err: err}
-	if _, ok := errors.AsType[*url.Error](err); ok && ctx.Err() == nil {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		e.Err = u.Err // the path says the rest
+	}
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, fs.ErrNotExist):
+	case untrusted:
+		e.Hint = "check the endpoint, or have this computer trust the certificate"
+	case !errors.Is(err, fs.ErrInvalid):
 		e.Hint = "check the endpoint, and whether the server is running"
+	case !strings.Contains(endpoint, "://"):
+		e.Hint = "did you mean https://" + endpoint + "?"
 	}
 	return nil, e
 }
@@ -49,6 +60,9 @@ func discover(ctx context.Context, endpoint string, client *http.Client) (*outpu
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode >= 500 {
+		return nil, fmt.Errorf("server answers %s", resp.Status)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("not a Cubby server, %s answers %s: %w", wellKnown, resp.Status, fs.ErrNotExist)
 	}
@@ -169,5 +183,5 @@ func (s *session) token(ctx context.Context) (string, error) {
 	if err := s.refreshTokens(ctx, &next); err != nil {
 		return "", err
 	}
-	return next.IDToken, s.save(ctx, &next)
+	return next.IDToken, s.update(ctx, &next)
 }

@@ -16,6 +16,9 @@ import (
 // abortTimeout is how long an upload that failed may take to clean up.
 const abortTimeout = 10 * time.Second
 
+// createGrace is how long an upload that is canceled waits for the id to abort.
+const createGrace = 2 * time.Second
+
 // growEvery is how many parts of a stream of unknown size have the same size
 // before it doubles, so that MaxParts are enough for MaxSize.
 const growEvery = 1000
@@ -23,6 +26,7 @@ const growEvery = 1000
 // job is a part to be sent.
 type job struct {
 	n    int
+	size int64
 	body io.ReadSeeker
 	free func() // gives the memory of body back
 }
@@ -41,7 +45,7 @@ func (u *upload) sections() jobs {
 		size := min(u.partSize, u.src.size-off)
 		body := io.NewSectionReader(u.src.at, u.src.base+off, size)
 		off += size
-		return &job{n, body, func() {}}, nil
+		return &job{n, size, body, func() {}}, nil
 	}
 }
 
@@ -82,7 +86,7 @@ func (u *upload) chunks(first []byte) jobs {
 		if u.src.size > 0 && (off > u.src.size || last && off < u.src.size) {
 			return nil, fmt.Errorf("reader holds %d bytes of %d: %w", off, u.src.size, store.ErrIncomplete)
 		}
-		return &job{n, bytes.NewReader(buf), func() { buffers <- buf }}, nil
+		return &job{n, int64(len(buf)), bytes.NewReader(buf), func() { buffers <- buf }}, nil
 	}
 }
 
@@ -95,7 +99,7 @@ func (u *upload) multipart(ctx context.Context, next jobs, put *store.PutOptions
 	if whole {
 		start.Checksums.Type = store.FullObject
 	}
-	up, err := u.bucket.CreateUpload(ctx, u.path, &start)
+	up, err := u.create(ctx, &start)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return u.stream(ctx, next, put)
 	}
@@ -113,6 +117,30 @@ func (u *upload) multipart(ctx context.Context, next jobs, put *store.PutOptions
 		return nil, err
 	}
 	return info, nil
+}
+
+// create starts the upload. It waits a little for the answer after ctx has ended:
+// only who knows the id can abort the upload.
+func (u *upload) create(ctx context.Context, start *store.PutOptions) (*store.Upload, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		t := time.NewTimer(createGrace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-later.Done():
+		}
+	})()
+	up, err := u.bucket.CreateUpload(later, u.path, start)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return up, err
 }
 
 func (u *upload) parts(ctx context.Context, id string, next jobs, put *store.PutOptions, whole bool) (*store.Info, error) {
@@ -144,8 +172,8 @@ func (u *upload) parts(ctx context.Context, id string, next jobs, put *store.Put
 	return info, nil
 }
 
-// completed looks whether an upload that is gone has become the object: the
-// answer that said so may have been lost, and the request sent again.
+// completed looks whether an upload that is gone has become the object: what lies
+// between here and the service may have sent the request again.
 func (u *upload) completed(ctx context.Context, sent []store.Part, done *store.CompleteOptions, cause error) (*store.Info, error) {
 	etag, err := store.MultipartETag(sent)
 	if err != nil {
@@ -198,17 +226,17 @@ func (u *upload) send(ctx context.Context, id string, next jobs) ([]store.Part, 
 }
 
 func (u *upload) part(ctx context.Context, id string, j *job) (*store.Part, error) {
-	size, sum, err := u.sum(j.body)
+	sum, err := u.sum(j.body, j.size)
 	if err != nil {
 		return nil, err
 	}
-	opts := &store.PartOptions{Size: size, Algorithm: u.algorithm, SSE: u.opts.SSE}
+	opts := &store.PartOptions{Size: j.size, Algorithm: u.algorithm, SSE: u.opts.SSE}
 	opts.Checksums.Set(u.algorithm, sum)
 	p, err := u.bucket.PutPart(ctx, u.path, id, j.n, u.progress.reader(j.body), opts)
 	if err != nil {
 		return nil, err
 	}
-	p.Number, p.Size = j.n, size
+	p.Number, p.Size = j.n, j.size
 	p.Checksums.Set(u.algorithm, sum)
 	return p, nil
 }

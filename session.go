@@ -42,7 +42,10 @@ type SavedSession struct {
 }
 
 // SessionStore keeps a session between runs of a program. Its methods are called
-// one at a time by a Client; other programs may use the same store.
+// one at a time by a Client; other programs may use the same store. A Client asks
+// again what is there before it saves. Where another program has signed in or out
+// meanwhile, it leaves that alone, and keeps its own session as long as it runs;
+// only its own SignIn and SignOut are saved in any case.
 type SessionStore interface {
 	// Load returns the session that was saved last. If there is none, the error
 	// is fs.ErrNotExist.
@@ -79,11 +82,12 @@ type session struct {
 	isUser atomic.Bool // for hints, which must not wait
 
 	// turn is held by who works with the fields below, which may take a request.
-	turn  chan struct{}
-	saved *SavedSession // nil before it is loaded
-	creds s3store.Credentials
-	life  time.Duration // of creds, when they were new
-	skew  time.Duration // of the clock of the server against ours
+	turn   chan struct{}
+	saved  *SavedSession // nil before it is loaded
+	stored SavedSession  // as the store had it when it was ours last
+	creds  s3store.Credentials
+	life   time.Duration // of creds, when they were new
+	skew   time.Duration // of the clock of the server against ours
 }
 
 func newSession(cfg *Config) *session {
@@ -115,28 +119,76 @@ func (s *session) lock(ctx context.Context) error {
 func (s *session) unlock() { <-s.turn }
 
 func (s *session) load(ctx context.Context) error {
-	saved, err := s.store.Load(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		saved, err = new(SavedSession), nil
-	}
+	saved, err := s.look(ctx)
 	if err != nil {
-		return fmt.Errorf("load session: %w", err)
+		return err
 	}
-	s.saved = saved
-	s.isUser.Store(saved.Username != "")
+	s.stored = *saved
+	s.set(saved)
 	return nil
 }
 
-// save keeps next, and only then makes it the session.
-func (s *session) save(ctx context.Context, next *SavedSession) error {
-	if *next != *s.saved {
-		if err := s.store.Save(ctx, next); err != nil {
-			return fmt.Errorf("save session: %w", err)
-		}
+// look returns what is in the store now.
+func (s *session) look(ctx context.Context) (*SavedSession, error) {
+	saved, err := s.store.Load(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return new(SavedSession), nil
 	}
+	if err != nil {
+		return nil, fmt.Errorf("load session: %w", err)
+	}
+	return saved, nil
+}
+
+func (s *session) set(next *SavedSession) {
 	s.saved = next
 	s.isUser.Store(next.Username != "")
+}
+
+// keep saves next, and only then makes it the session.
+func (s *session) keep(ctx context.Context, next *SavedSession) error {
+	if err := s.store.Save(ctx, next); err != nil {
+		return fmt.Errorf("save session: %w", err)
+	}
+	s.stored = *next
+	s.set(next)
 	return nil
+}
+
+// update makes next the session, which goes on. It saves it unless the store has
+// been given another session meanwhile.
+func (s *session) update(ctx context.Context, next *SavedSession) error {
+	if *next != *s.saved && *next != s.stored {
+		there, err := s.look(ctx)
+		if err != nil {
+			return err
+		}
+		if there.continues(&s.stored) {
+			return s.keep(ctx, next)
+		}
+	}
+	s.set(next)
+	return nil
+}
+
+// continues reports whether v is the session that old was: that of the same guest,
+// or of the same user with the same refresh token, or found to have ended.
+func (v *SavedSession) continues(old *SavedSession) bool {
+	switch {
+	case v.Username != old.Username:
+		return false
+	case v.Username == "":
+		return v.IdentityID == old.IdentityID
+	}
+	return v.RefreshToken == old.RefreshToken || v.RefreshToken == ""
+}
+
+// adopt takes over what another program has made of the session of the same user.
+func (s *session) adopt(ctx context.Context, next *SavedSession) {
+	other, err := s.look(ctx)
+	if err == nil && other.Username == next.Username && other.RefreshToken != "" {
+		*next, s.stored = *other, *other
+	}
 }
 
 // Retrieve implements the CredentialsProvider of the AWS SDK.
@@ -188,34 +240,42 @@ func (s *session) identity(ctx context.Context) (string, error) {
 // that they are for.
 func (s *session) renew(ctx context.Context, from *SavedSession) error {
 	next := *from
-	logins := map[string]string{}
 	if next.Username != "" {
 		if err := s.refreshTokens(ctx, &next); err != nil {
 			return err
 		}
+	} else if s.cfg.NoGuests {
+		return errNoGuests
+	}
+	return s.enter(ctx, &next, s.update)
+}
+
+// enter gets credentials for next, whose tokens are good, and has save make it
+// the session.
+func (s *session) enter(ctx context.Context, next *SavedSession, save func(context.Context, *SavedSession) error) error {
+	logins := map[string]string{}
+	if next.Username != "" {
 		c, err := parseClaims(next.IDToken)
 		if err != nil {
 			return err
 		}
 		logins[c.login()] = next.IDToken
-	} else if s.cfg.NoGuests {
-		return errNoGuests
 	}
 	known := next.IdentityID
-	creds, life, err := s.getCredentials(ctx, &next, logins)
+	creds, life, err := s.getCredentials(ctx, next, logins)
 	if known != "" && refused(err, "ResourceNotFoundException", "NotAuthorizedException") {
 		// What was a guest may belong to a user by now, or to a server that has
 		// forgotten it.
 		next.IdentityID = ""
 		var again error
-		if creds, life, again = s.getCredentials(ctx, &next, logins); again == nil {
+		if creds, life, again = s.getCredentials(ctx, next, logins); again == nil {
 			err = nil
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.save(ctx, &next); err != nil {
+	if err := save(ctx, next); err != nil {
 		return err
 	}
 	s.creds, s.life = creds, life
@@ -303,17 +363,16 @@ func (s *session) fresh(v *SavedSession) bool {
 
 // refreshTokens sees to it that the ID token of next is good.
 func (s *session) refreshTokens(ctx context.Context, next *SavedSession) error {
-	if next.RefreshToken == "" {
-		return ErrSessionEnded
-	}
 	if s.fresh(next) {
 		return nil
 	}
 	// Another program may have refreshed them, and each refresh token may be
 	// good for one use.
-	if other, err := s.store.Load(ctx); err == nil && other.Username == next.Username && s.fresh(other) {
-		*next = *other
+	if s.adopt(ctx, next); s.fresh(next) {
 		return nil
+	}
+	if next.RefreshToken == "" {
+		return ErrSessionEnded
 	}
 	var out tokens
 	err := s.callUsers(ctx, "GetTokensFromRefreshToken", map[string]any{
@@ -329,9 +388,12 @@ func (s *session) refreshTokens(ctx context.Context, next *SavedSession) error {
 		err = fmt.Errorf("user pool answers without tokens: %w", fs.ErrInvalid)
 	}
 	if errors.Is(err, fs.ErrPermission) {
+		if s.adopt(ctx, next); s.fresh(next) {
+			return nil // another program was faster
+		}
 		ended := &SavedSession{IdentityID: next.IdentityID, Username: next.Username}
 		s.creds = s3store.Credentials{}
-		if saveErr := s.save(ctx, ended); saveErr != nil {
+		if saveErr := s.update(ctx, ended); saveErr != nil {
 			return errors.Join(ErrSessionEnded, saveErr)
 		}
 		return fmt.Errorf("%w: %w", ErrSessionEnded, err)
@@ -342,7 +404,7 @@ func (s *session) refreshTokens(ctx context.Context, next *SavedSession) error {
 	next.IDToken, next.AccessToken = out.AuthenticationResult.IDToken, out.AuthenticationResult.AccessToken
 	next.RefreshToken = first(out.AuthenticationResult.RefreshToken, next.RefreshToken)
 	// The old refresh token may be used up.
-	return s.save(ctx, &SavedSession{next.IdentityID, next.Username, next.IDToken, next.AccessToken, next.RefreshToken})
+	return s.update(ctx, &SavedSession{next.IdentityID, next.Username, next.IDToken, next.AccessToken, next.RefreshToken})
 }
 
 // signIn signs in with a password. If it fails, the session is as before.
@@ -374,7 +436,7 @@ func (s *session) signIn(ctx context.Context, username, password string) error {
 		// What was uploaded as a guest becomes the user's.
 		next.IdentityID = s.saved.IdentityID
 	}
-	return s.renew(ctx, next)
+	return s.enter(ctx, next, s.keep)
 }
 
 // signOut forgets the session here, whatever the user pool answers.
@@ -385,7 +447,7 @@ func (s *session) signOut(ctx context.Context) error {
 	defer s.unlock()
 	old := s.saved
 	s.creds = s3store.Credentials{}
-	if err := s.save(ctx, new(SavedSession)); err != nil {
+	if err := s.keep(ctx, new(SavedSession)); err != nil {
 		return err
 	}
 	if old.RefreshToken == "" {

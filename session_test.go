@@ -1,10 +1,14 @@
 package cubby
 
 import (
+	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"log"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -186,23 +190,6 @@ func TestEndedSession(t *testing.T) {
 	})
 }
 
-func TestTwoProgramsShareTokens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, saved := newPools(), new(kept)
-		share := func(cfg *Config) { cfg.Sessions = saved }
-		a, b := p.client(t, share), p.client(t, share)
-		signIn(t, a)
-		describe(t, b)
-		time.Sleep(2 * time.Hour)
-		p.took()
-		describe(t, a)
-		describe(t, b)
-		if got, want := p.took(), "GetTokensFromRefreshToken GetCredentialsForIdentity:id1 GetCredentialsForIdentity:id1"; got != want {
-			t.Errorf("calls are %q, want %q", got, want)
-		}
-	})
-}
-
 func TestCredentialsAreAskedForOnce(t *testing.T) {
 	p := newPools()
 	c := p.client(t, nil)
@@ -300,6 +287,7 @@ func TestDiscover(t *testing.T) {
 	mux.HandleFunc("/html/", func(w http.ResponseWriter, _ *http.Request) {
 		http.ServeContent(w, new(http.Request), "x.html", time.Time{}, strings.NewReader("<html>"))
 	})
+	mux.HandleFunc("/down/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 	mux.HandleFunc("/other/", func(w http.ResponseWriter, _ *http.Request) { _ = (&outputs.Outputs{}).Write(w) })
 	hc := &http.Client{Transport: handlerTransport{mux}}
 	got, err := Discover(t.Context(), "http://any.test/base/", hc)
@@ -317,15 +305,51 @@ func TestDiscover(t *testing.T) {
 		"http://any.test/missing": "not a Cubby server",
 		"http://any.test/html":    "not a Cubby server",
 		"http://any.test/other":   "not a Cubby server",
-		"any.test:1":              "not an http or https URL",
+		"http://any.test/down":    "answers 502 Bad Gateway; check the endpoint, and whether the server is running",
+		"any.test:1":              "not an http or https URL: invalid argument; did you mean https://any.test:1?",
+		"ftp://any.test":          "not an http or https URL",
 	} {
 		if _, err := Discover(t.Context(), endpoint, hc); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: error is %v, want %q", endpoint, err, says)
 		}
 	}
-	if _, err := Discover(t.Context(), "http://127.0.0.1:1", nil); err == nil || !strings.Contains(err.Error(), "server is running") {
-		t.Errorf("nobody there: error is %v", err)
+}
+
+func TestDiscoverNobody(t *testing.T) {
+	_, err := Discover(t.Context(), "http://127.0.0.1:1", nil)
+	if want := "discover http://127.0.0.1:1: dial tcp 127.0.0.1:1: "; err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "; check the endpoint, and whether the server is running") {
+		t.Errorf("nobody there: error is %v, want %s...", err, want)
 	}
+	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
+	defer untrusted.Close()
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if _, err := Discover(t.Context(), untrusted.URL, nil); err == nil || !strings.Contains(err.Error(), "trust the certificate") {
+		t.Errorf("certificate of a stranger: error is %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		silent := &http.Client{Transport: silence{}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := Discover(ctx, "http://any.test", silent)
+		if want := "discover http://any.test: context deadline exceeded; check the endpoint, and whether the server is running"; err == nil || err.Error() != want {
+			t.Errorf("no answer: error is %v, want %s", err, want)
+		}
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = Discover(canceled, "http://any.test", silent)
+		if want := "discover http://any.test: context canceled"; err == nil || err.Error() != want {
+			t.Errorf("canceled: error is %v, want %s", err, want)
+		}
+	})
+}
+
+// silence never answers.
+type silence struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 func FuzzClaims(f *testing.F) {

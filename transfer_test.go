@@ -16,6 +16,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"github.com/cubby-storage/cubby/store"
 )
@@ -43,10 +44,10 @@ func stored(t *testing.T, b store.Bucket, key string) []byte {
 
 // TestUpload uploads contents around the size of a part, by every kind of reader.
 func TestUpload(t *testing.T) {
-	all := random(3*DefaultPartSize + 1)
+	all := random(2 * DefaultPartSize)
 	dir := t.TempDir()
 	for _, test := range []struct{ size, parts int }{
-		{0, 0}, {1, 0}, {DefaultPartSize, 0}, {DefaultPartSize + 1, 2}, {3*DefaultPartSize + 1, 4},
+		{0, 0}, {1, 0}, {DefaultPartSize, 0}, {DefaultPartSize + 1, 2}, {2 * DefaultPartSize, 2},
 	} {
 		content := all[:test.size]
 		name := filepath.Join(dir, "file")
@@ -154,12 +155,14 @@ type faulty struct {
 	putPart  func(n int) error
 	complete func() error
 	get      func(opts *store.GetOptions, o *store.Object) error
-	create   error
+	create   func(ctx context.Context) error
 }
 
 func (f *faulty) CreateUpload(ctx context.Context, key string, opts *store.PutOptions) (*store.Upload, error) {
 	if f.create != nil {
-		return nil, f.create
+		if err := f.create(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return f.Bucket.CreateUpload(ctx, key, opts)
 }
@@ -246,6 +249,97 @@ func TestUploadFails(t *testing.T) {
 	}
 }
 
+// TestUploadCanceledAtItsStart cancels an upload before its id is known here.
+func TestUploadCanceledAtItsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, create := range map[string]func(ctx context.Context) error{
+			"answer comes": func(ctx context.Context) error { return ctx.Err() },
+			"no answer":    func(ctx context.Context) error { <-ctx.Done(); return errors.New("broken") },
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			b := memory(t)
+			f := &faulty{Bucket: b, create: func(ctx context.Context) error { cancel(); return create(ctx) }}
+			start := time.Now()
+			_, err := client(t, f).Upload(ctx, At("x"), bytes.NewReader(random(DefaultPartSize+1)), nil)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: error is %v, want context.Canceled", name, err)
+			}
+			if n := uploads(t, b); n != 0 {
+				t.Errorf("%s: %d uploads were left behind", name, n)
+			}
+			if d := time.Since(start); d > createGrace {
+				t.Errorf("%s: took %v", name, d)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		f := &faulty{Bucket: memory(t), create: func(context.Context) error { t.Error("an upload was started"); return nil }}
+		if _, err := client(t, f).Upload(ctx, At("x"), bytes.NewReader(random(DefaultPartSize+1)), nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("error is %v, want context.Canceled", err)
+		}
+	})
+}
+
+// fickle is a file whose size changes once it was read n times.
+type fickle struct {
+	*bytes.Reader // as it was first
+	now           []byte
+	n             atomic.Int64
+}
+
+func (f *fickle) ReadAt(p []byte, off int64) (int, error) {
+	if f.n.Add(-1) >= 0 {
+		return f.Reader.ReadAt(p, off)
+	}
+	return bytes.NewReader(f.now).ReadAt(p, off)
+}
+
+// TestUploadOfChangingFile lets files shrink and grow while they are uploaded.
+func TestUploadOfChangingFile(t *testing.T) {
+	all := random(3 * DefaultPartSize)
+	for _, test := range []struct {
+		name          string
+		size, becomes int
+		reads         int64 // until then; below 0: as soon as something is sent
+		want          error
+	}{
+		{"empty at once", 1000, 0, 0, store.ErrIncomplete},
+		{"empty", 1000, 0, 1, store.ErrIncomplete},
+		{"shorter", 1000, 999, 1, store.ErrIncomplete},
+		{"shorter when sent", 1 << 20, 1<<20 - 1, -1, store.ErrIncomplete},
+		{"longer", 1000, 1001, 1, nil},
+		{"without its last part", 2*DefaultPartSize + 1, 2 * DefaultPartSize, 1, store.ErrIncomplete},
+		{"with half a part", 2 * DefaultPartSize, DefaultPartSize * 3 / 2, 1, store.ErrIncomplete},
+		{"without half a part when sent", 2 * DefaultPartSize, DefaultPartSize * 3 / 2, -1, store.ErrIncomplete},
+		{"with another part", 2 * DefaultPartSize, 3 * DefaultPartSize, 1, nil},
+		{"with another part when sent", 2 * DefaultPartSize, 3 * DefaultPartSize, -1, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := memory(t)
+			f := &fickle{Reader: bytes.NewReader(all[:test.size]), now: all[:test.becomes]}
+			opts := &UploadOptions{Parallel: 1}
+			if f.n.Store(test.reads); test.reads < 0 {
+				f.n.Store(1 << 40)
+				opts.Progress = func(int64, int64) { f.n.Store(0) }
+			}
+			_, err := client(t, b).Upload(t.Context(), At("x"), f, opts)
+			if !errors.Is(err, test.want) {
+				t.Errorf("error is %v, want %v", err, test.want)
+			}
+			if err == nil && !bytes.Equal(stored(t, b, "x"), all[:test.size]) {
+				t.Error("content is not what the file had at first")
+			}
+			if _, statErr := b.Stat(t.Context(), "x", nil); err != nil && !errors.Is(statErr, fs.ErrNotExist) {
+				t.Error("there is an object")
+			}
+			if n := uploads(t, b); n != 0 {
+				t.Errorf("%d uploads were left behind", n)
+			}
+		})
+	}
+}
+
 func TestUploadWhoseAnswerIsLost(t *testing.T) {
 	b := memory(t)
 	content := random(DefaultPartSize + 1)
@@ -263,7 +357,7 @@ func TestUploadToBucketWithoutParts(t *testing.T) {
 	content := random(DefaultPartSize*2 + 1)
 	for kind, r := range map[string]io.Reader{"seekable": bytes.NewReader(content), "stream": struct{ io.Reader }{bytes.NewReader(content)}} {
 		b := memory(t)
-		c := client(t, &faulty{Bucket: b, create: errors.ErrUnsupported})
+		c := client(t, &faulty{Bucket: b, create: func(context.Context) error { return errors.ErrUnsupported }})
 		if _, err := c.Upload(t.Context(), At("x"), r, nil); err != nil {
 			t.Fatalf("%s: %v", kind, err)
 		}

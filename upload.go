@@ -46,7 +46,8 @@ type UploadOptions struct {
 // object already there is left as it was.
 //
 // A reader that is an io.ReaderAt and io.Seeker is read from where it stands, by
-// ReadAt, which must not be called for anything else that changes it meanwhile.
+// ReadAt, up to where it ended when Upload began. One that becomes shorter, or
+// whose content changes while it is sent, fails the upload.
 func (c *Client) Upload(ctx context.Context, l Location, r io.Reader, opts *UploadOptions) (*Info, error) {
 	const op = "upload"
 	t, err := c.object(ctx, l)
@@ -168,11 +169,14 @@ func (u *upload) run(ctx context.Context) (*store.Info, error) {
 	if u.src.at != nil {
 		head := make([]byte, min(512, u.src.size))
 		if n, err := u.src.at.ReadAt(head, u.src.base); n < len(head) {
+			if err == io.EOF {
+				err = errShorter
+			}
 			return nil, err
 		}
 		put := u.putOptions(head)
 		if u.src.size <= u.partSize {
-			return u.single(ctx, io.NewSectionReader(u.src.at, u.src.base, u.src.size), put)
+			return u.single(ctx, io.NewSectionReader(u.src.at, u.src.base, u.src.size), u.src.size, put)
 		}
 		return u.multipart(ctx, u.sections(), put)
 	}
@@ -186,7 +190,7 @@ func (u *upload) run(ctx context.Context) (*store.Info, error) {
 			return nil, fmt.Errorf("reader holds %d bytes of %d: %w", len(first), u.src.size, store.ErrIncomplete)
 		}
 		u.progress.total = int64(len(first))
-		return u.single(ctx, bytes.NewReader(first), put)
+		return u.single(ctx, bytes.NewReader(first), int64(len(first)), put)
 	}
 	return u.multipart(ctx, u.chunks(first), put)
 }
@@ -203,9 +207,9 @@ func (u *upload) putOptions(head []byte) *store.PutOptions {
 	return put
 }
 
-// single puts content whole.
-func (u *upload) single(ctx context.Context, content io.ReadSeeker, put *store.PutOptions) (*store.Info, error) {
-	size, sum, err := u.sum(content)
+// single puts content of that size whole.
+func (u *upload) single(ctx context.Context, content io.ReadSeeker, size int64, put *store.PutOptions) (*store.Info, error) {
+	sum, err := u.sum(content, size)
 	if err != nil {
 		return nil, err
 	}
@@ -214,14 +218,21 @@ func (u *upload) single(ctx context.Context, content io.ReadSeeker, put *store.P
 	return u.bucket.Put(ctx, u.path, u.progress.reader(content), put)
 }
 
-// sum reads content for its checksum, and goes back to its start.
-func (u *upload) sum(content io.ReadSeeker) (size int64, sum string, err error) {
+// errShorter is the cause where a file is truncated while it is uploaded.
+var errShorter = fmt.Errorf("reader has become shorter: %w", store.ErrIncomplete)
+
+// sum reads content of that size for its checksum, and goes back to its start.
+func (u *upload) sum(content io.ReadSeeker, size int64) (string, error) {
 	h := u.algorithm.New()
-	if size, err = io.Copy(h, content); err != nil {
-		return 0, "", err
+	n, err := io.Copy(h, content)
+	if err == nil && n < size {
+		err = errShorter
+	}
+	if err != nil {
+		return "", err
 	}
 	_, err = content.Seek(0, io.SeekStart)
-	return size, base64.StdEncoding.EncodeToString(h.Sum(nil)), err
+	return base64.StdEncoding.EncodeToString(h.Sum(nil)), err
 }
 
 // readChunk reads up to n bytes of the stream into buf, or into a greater one.

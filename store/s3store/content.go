@@ -34,6 +34,39 @@ type content struct {
 	trailer store.Algorithm
 	wire    int64 // of the body, which is longer than the content if it has a trailer
 	guard   *guard
+	section *section // the body if it can seek
+}
+
+// section is what r held when it was measured. Where r has become shorter since,
+// Read fails; what it has got behind is not read. Others than readers in memory
+// may have a Close, which is for the caller to use.
+type section struct {
+	r        io.ReadSeeker
+	pos, end int64
+	err      error // that of r having become shorter
+}
+
+// Read implements io.Reader.
+func (s *section) Read(p []byte) (int, error) {
+	if s.pos >= s.end {
+		return 0, io.EOF
+	}
+	n, err := s.r.Read(p[:min(int64(len(p)), s.end-s.pos)])
+	s.pos += int64(n)
+	if err == io.EOF && s.pos < s.end {
+		s.err = fmt.Errorf("reader has become shorter by %d bytes: %w", s.end-s.pos, store.ErrIncomplete)
+		err = s.err
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (s *section) Seek(offset int64, whence int) (int64, error) {
+	pos, err := s.r.Seek(offset, whence)
+	if err == nil {
+		s.pos = pos
+	}
+	return pos, err
 }
 
 // errUnknownSize says that the size of the reader is not known, and over bufferSize.
@@ -105,13 +138,12 @@ func seekableContent(r io.ReadSeeker, size int64, opts *store.PartOptions, prote
 	if size > store.MaxPartSize {
 		return nil, fmt.Errorf("%d bytes, at most %d are allowed: %w", size, int64(store.MaxPartSize), store.ErrTooLarge)
 	}
-	// Others than readers in memory may have a Close, which is for the caller to use.
-	c := &content{body: struct{ io.ReadSeeker }{r}, size: size, wire: size, sums: opts.Checksums, md5: opts.MD5}
 	pos, err := r.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return nil, err
 	}
-	c.start = pos
+	s := &section{r: r, pos: pos, end: pos + size}
+	c := &content{body: s, section: s, start: pos, size: size, wire: size, sums: opts.Checksums, md5: opts.MD5}
 	a, h := opts.Algorithm, hash.Hash(nil)
 	switch {
 	case a != "" && c.sums.Get(a) == "":
@@ -123,10 +155,7 @@ func seekableContent(r io.ReadSeeker, size int64, opts *store.PartOptions, prote
 	default:
 		h = md5.New()
 	}
-	if _, err := io.Copy(h, io.LimitReader(r, size)); err != nil {
-		return nil, err
-	}
-	if _, err := r.Seek(pos, io.SeekStart); err != nil {
+	if err := c.hash(h); err != nil {
 		return nil, err
 	}
 	if a == "" {
@@ -247,10 +276,35 @@ func (g *guard) finish() error {
 
 // failure returns the error that broke the content off, or else err.
 func (c *content) failure(err error) error {
-	if err != nil && c.guard != nil && c.guard.err != nil {
+	switch {
+	case err != nil && c.guard != nil && c.guard.err != nil:
 		return c.guard.err
+	case err != nil && c.section != nil && c.section.err != nil:
+		return c.section.err
 	}
 	return err
+}
+
+// hash writes all of a content that can seek to h, and goes back to its start.
+func (c *content) hash(h hash.Hash) error {
+	if _, err := io.Copy(h, c.section); err != nil {
+		return err
+	}
+	_, err := c.section.Seek(c.start, io.SeekStart)
+	return err
+}
+
+// sumMD5 returns the MD5 of a content that can seek.
+func (c *content) sumMD5() ([]byte, error) {
+	if c.md5 != nil {
+		return c.md5, nil
+	}
+	if _, err := c.section.Seek(c.start, io.SeekStart); err != nil {
+		return nil, err
+	}
+	h := md5.New()
+	err := c.hash(h)
+	return h.Sum(nil), err
 }
 
 // checksums returns those that were sent.

@@ -103,9 +103,16 @@ func (b *Bucket) copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.Put.SSE); err != nil {
 		return nil, err
 	}
-	out, err := b.client.CopyObject(ctx, in, header(headers...))
+	sent := newAttempts()
+	out, err := b.client.CopyObject(ctx, in, header(headers...), sent.watch)
 	if err != nil {
-		return nil, mapError(err, writeKind(opts.Put.IfNoneMatch))
+		err = mapError(err, writeKind(opts.Put.IfNoneMatch))
+		if sent.inVain(err) && len(opts.Put.IfMatch)+len(opts.Put.IfNoneMatch) > 0 {
+			if info, ok := b.alreadyCopied(ctx, sent, dst, from, src, opts); ok {
+				return info, nil
+			}
+		}
+		return nil, err
 	}
 	r := out.CopyObjectResult
 	if r == nil {

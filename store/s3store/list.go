@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"sort"
 	"strings"
@@ -17,16 +16,6 @@ import (
 	"github.com/cubby-storage/cubby/store"
 )
 
-func pageLimit(n int) (int, error) {
-	switch {
-	case n < 0:
-		return 0, fmt.Errorf("negative limit %d: %w", n, fs.ErrInvalid)
-	case n == 0:
-		return store.MaxPage, nil
-	}
-	return min(n, store.MaxPage), nil
-}
-
 // List returns a page of the keys. Of a list with ranges the service is asked
 // once for each range that keys are looked for in, at most.
 func (b *Bucket) List(ctx context.Context, opts *store.ListOptions) (*store.Page, error) {
@@ -38,7 +27,7 @@ func (b *Bucket) list(ctx context.Context, opts *store.ListOptions) (*store.Page
 	if opts == nil {
 		opts = new(store.ListOptions)
 	}
-	limit, err := pageLimit(opts.Limit)
+	limit, err := store.PageLimit(opts.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +177,7 @@ func (l *lister) take(ctx context.Context, e entry) (full bool, err error) {
 // visible reports whether a key with the prefix lies in a range. Where ranges
 // cover only some of the keys there may be, it asks for those.
 func visible(prefix string, ranges []store.KeyRange, ask func([]store.KeyRange) (bool, error)) (bool, error) {
-	end, bounded := prefixEnd(prefix)
+	end, bounded := store.PrefixEnd(prefix)
 	var some []store.KeyRange
 	for _, r := range ranges {
 		if bounded && r.Start >= end || r.End != "" && r.End <= prefix {
@@ -281,17 +270,6 @@ func rolled(key, prefix, delimiter string) string {
 // those that go on with the greatest character there is.
 func beyond(prefix string) string { return prefix + string(utf8.MaxRune) }
 
-// prefixEnd returns the least string that is greater than all with the prefix.
-// It is false if there is none.
-func prefixEnd(prefix string) (string, bool) {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 0xff {
-			return prefix[:i] + string([]byte{prefix[i] + 1}), true
-		}
-	}
-	return "", false
-}
-
 // before returns valid UTF-8 that is less than start, such that hardly any key
 // lies between: the service lists what comes after it.
 func before(start string) string {
@@ -323,7 +301,7 @@ func ceil(s string) (string, bool) {
 		if c <= utf8.MaxRune {
 			return s[:i] + string(character(c)), true
 		}
-		e, ok := prefixEnd(s[:i])
+		e, ok := store.PrefixEnd(s[:i])
 		if !ok {
 			return "", false
 		}

@@ -60,9 +60,16 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, opts *store.P
 		return nil, err
 	}
 	headers := append(attributeHeaders(&opts.Attributes), contentHeaders(c, opts.ContentEncoding)...)
-	out, err := b.client.PutObject(ctx, in, payload(c), header(headers...))
+	sent := newAttempts()
+	out, err := b.client.PutObject(ctx, in, payload(c), header(headers...), sent.watch)
 	if err != nil {
-		return nil, c.failure(mapError(err, writeKind(opts.IfNoneMatch)))
+		err = c.failure(mapError(err, writeKind(opts.IfNoneMatch)))
+		if c.section != nil && sent.inVain(err) {
+			if info, ok := b.alreadyPut(ctx, sent, key, c, opts.SSE); ok {
+				return info, nil
+			}
+		}
+		return nil, err
 	}
 	return &store.Info{
 		Key: key, Size: c.size, ETag: unquote(out.ETag), ModTime: answered(out.ResultMetadata), Version: aws.ToString(out.VersionId),

@@ -22,8 +22,17 @@
 // # What is left out
 //
 // An S3 service does not tell the uploads of one user from those of another, so
-// what names an owner fails with errors.ErrUnsupported. Info of Put, Copy and CompleteUpload holds what the service
-// answers and what the caller said; ModTime is then the time of the answer.
+// what names an owner fails with errors.ErrUnsupported. Info of Put, Copy and
+// CompleteUpload holds what the service answers and what the caller said; ModTime
+// is then the time of the answer.
+//
+// # Lost answers
+//
+// A write under a condition whose answer is lost is sent again, and then fails on
+// what the first attempt has written. So where an earlier attempt may have been
+// done, such a failure counts as success if the object there is what was sent, by
+// its size and checksum or entity tag, and was not written before. Who writes the
+// same content at the same moment cannot be told apart.
 //
 // # Errors
 //
@@ -147,6 +156,7 @@ func NewService(cfg Config) (*Service, error) {
 	}
 	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 		s.MaxAttempts = attempts
+		s.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(isFinal)}, s.Retryables...)
 		if cfg.Backoff != nil {
 			s.Backoff = retry.BackoffDelayerFunc(func(n int, _ error) (time.Duration, error) { return cfg.Backoff(n + 1), nil })
 		}
@@ -154,13 +164,28 @@ func NewService(cfg Config) (*Service, error) {
 	return &Service{s3.New(o), aws.ToString(o.BaseEndpoint)}, nil
 }
 
+// isFinal tells the SDK not to send content again that has become another.
+func isFinal(err error) aws.Ternary {
+	if errors.Is(err, store.ErrIncomplete) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
+}
+
 func (s *Service) bucket(name string) *Bucket { return &Bucket{s.client, s.endpoint, name} }
 
 // Bucket returns the bucket called name. One that the credentials may not look
 // at is returned too: its objects may be open to them.
 func (s *Service) Bucket(ctx context.Context, name string) (store.Bucket, error) {
+	if name == "" || strings.Contains(name, "/") { // in a path that is another request
+		return nil, &store.Error{Op: "open", Bucket: name, Err: store.ErrNoBucket}
+	}
 	_, err := s.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &name})
-	if err = mapError(err, kindBucket); err != nil && !errors.Is(err, fs.ErrPermission) {
+	err = mapError(err, kindBucket)
+	if errors.Is(err, fs.ErrInvalid) && store.CheckBucketName(name) != nil {
+		err = fmt.Errorf("%w: %w", store.ErrNoBucket, err)
+	}
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, &store.Error{Op: "open", Bucket: name, Err: err}
 	}
 	return s.bucket(name), nil

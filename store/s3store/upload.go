@@ -157,7 +157,7 @@ func (b *Bucket) listParts(ctx context.Context, key, uploadID string, opts *stor
 	if err := checkOwner(opts.UploadOptions); err != nil {
 		return nil, err
 	}
-	limit, err := pageLimit(opts.Limit)
+	limit, err := store.PageLimit(opts.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -238,13 +238,19 @@ func (b *Bucket) completeUpload(ctx context.Context, key, uploadID string, parts
 	if info.Size == 0 {
 		info.Size = sum
 	}
-	out, err := b.client.CompleteMultipartUpload(ctx, in)
+	sent := newAttempts()
+	out, err := b.client.CompleteMultipartUpload(ctx, in, sent.watch)
 	if err != nil {
 		k := kindUpload
 		if len(opts.IfNoneMatch) > 0 {
 			k = kindWriteAbsent
 		}
 		err = mapError(err, k)
+		if sent.inVain(err) {
+			if info, ok := b.alreadyComplete(ctx, key, uploadID, parts, opts, err); ok {
+				return info, nil
+			}
+		}
 		if opts.Size > 0 && hasCode(err, "InvalidRequest") && b.isOtherSize(ctx, key, uploadID, parts, opts.Size) {
 			err = fmt.Errorf("%w: %w", store.ErrIncomplete, err)
 		}

@@ -26,7 +26,7 @@ func (b *Bucket) listUploads(ctx context.Context, opts *store.ListUploadsOptions
 	if err := checkOwner(opts.UploadOptions); err != nil {
 		return nil, err
 	}
-	limit, err := pageLimit(opts.Limit)
+	limit, err := store.PageLimit(opts.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,8 @@ func (c *call) describe(info *store.Info, whole bool) {
 	if len(info.User) > 0 {
 		var names []string
 		for k, v := range info.User {
-			h.Set(metaPrefix+k, v)
+			// Some clients take the name as it is sent, so it is sent as it was given.
+			h[metaPrefix+k] = []string{v}
 			names = append(names, metaPrefix+k)
 		}
 		slices.Sort(names)

@@ -162,7 +162,11 @@ func (r *response) elements(name string) []string {
 // has reports an error unless the header has this value.
 func (r *response) has(name, value string) *response {
 	r.t.Helper()
-	if got := r.header.Get(name); got != value {
+	got := r.header.Get(name)
+	if v, ok := r.header[name]; ok {
+		got = v[0] // a name that is sent as it is
+	}
+	if got != value {
 		r.t.Errorf("%s: %s is %q, want %q", r.what, name, got, value)
 	}
 	return r

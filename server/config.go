@@ -17,6 +17,7 @@ import (
 
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/internal/identity"
+	"github.com/cubby-storage/cubby/internal/s3api"
 )
 
 // ConfigFile is the name of the settings in a data directory.
@@ -256,7 +257,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("region: %q is not 1 to 18 lower-case letters, digits and hyphens: %w", c.Region, fs.ErrInvalid)
 	}
 	for _, h := range c.Hosts {
-		name := hostName(h)
+		name := s3api.HostName(h)
 		if _, err := netip.ParseAddr(name); strings.Contains(h, "/") || err != nil && !hostForm.MatchString(name) {
 			return fmt.Errorf("hosts: %q is not the name of a host: %w", h, fs.ErrInvalid)
 		}

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cubby-storage/cubby/internal/s3api"
 )
 
 // DefaultListen is where a server is found if nothing else is said: the address
@@ -67,7 +69,7 @@ func (s *Server) isCognito(r *http.Request) bool {
 
 // ours reports whether host is a name of this machine or one of the settings.
 func (s *Server) ours(host string) bool {
-	host = hostName(host)
+	host = s3api.HostName(host)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
@@ -80,14 +82,6 @@ func (s *Server) ours(host string) bool {
 		}
 	}
 	return false
-}
-
-// hostName returns a host without its port, in lower case.
-func hostName(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // serveDocument answers with what clients need to know of the server. None of

@@ -122,7 +122,7 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for _, host := range cfg.Hosts {
-		s.hosts = append(s.hosts, hostName(host))
+		s.hosts = append(s.hosts, s3api.HostName(host))
 	}
 
 	// The state and the store are opened side by side: both wait for the disk.

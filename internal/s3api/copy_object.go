@@ -5,8 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/cubby-storage/cubby/internal/sigv4"
 	"github.com/cubby-storage/cubby/store"
 )
 
@@ -127,13 +127,7 @@ func (c *call) source() (target, error) {
 // send it as it is: it is decoded once, and taken as it is if that cannot be
 // done. Those that send it as it is may have done so in Latin-1.
 func parseSource(s string) (target, error) {
-	if !utf8.ValidString(s) {
-		latin := make([]rune, len(s))
-		for i := range len(s) {
-			latin[i] = rune(s[i])
-		}
-		s = string(latin)
-	}
+	s = sigv4.HeaderText(s)
 	if before, version, ok := strings.Cut(s, "?versionId="); ok {
 		if version != "null" {
 			return target{}, newError("NotImplemented", "Versions are not implemented.")

@@ -91,7 +91,7 @@ func New(g *gate.Gate, opts *Options) http.Handler {
 	o := &s.opts
 	hosts := make([]string, len(o.Hosts))
 	for i, h := range o.Hosts {
-		hosts[i] = hostname(h)
+		hosts[i] = HostName(h)
 	}
 	o.Hosts = hosts
 	o.Region = or(o.Region, "us-east-1")

@@ -81,8 +81,8 @@ func checkKey(key string) error {
 	return nil
 }
 
-// hostname returns host in lower case, without a port and a dot at its end.
-func hostname(host string) string {
+// HostName returns host in lower case, without a port and a dot at its end.
+func HostName(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
@@ -93,7 +93,7 @@ func hostname(host string) string {
 // the path names it. The label "s3" parts a bucket from what follows; among
 // hosts the longest one counts.
 func bucketOfHost(host string, hosts []string) string {
-	host = hostname(host)
+	host = HostName(host)
 	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return ""
 	}

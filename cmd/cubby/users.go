@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -36,7 +37,7 @@ DIR. It works while the server runs, too.`,
 		Long:    "Add adds a user. Without --password-stdin or CUBBY_PASSWORD it makes a password and\nprints it.",
 		Example: "  cubby users add carol --group admin --group staff",
 		Args:    args(1, 1, "the name of the user"),
-		RunE: func(c *cobra.Command, args []string) (err error) {
+		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) (err error) {
 			n.Name = args[0]
 			made := false
 			switch {
@@ -50,11 +51,6 @@ DIR. It works while the server runs, too.`,
 			if err != nil {
 				return err
 			}
-			admin, err := a.openAdmin(c.Context(), data)
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
 			u, err := admin.AddUser(c.Context(), n)
 			if err != nil {
 				return err
@@ -70,7 +66,7 @@ DIR. It works while the server runs, too.`,
 				fmt.Fprintf(a.stdout, "password %s\n", n.Password)
 			}
 			return nil
-		},
+		}),
 	}
 	add.Flags().StringArrayVar(&n.Groups, "group", nil, "a group that the user is in; may be repeated")
 	add.Flags().StringVar(&n.Email, "email", "", "e-mail address")
@@ -80,12 +76,7 @@ DIR. It works while the server runs, too.`,
 		Use:   "list",
 		Short: "List the users",
 		Args:  args(0, 0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			admin, err := a.openAdmin(c.Context(), data)
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
+		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, _ []string) error {
 			users, err := admin.Users(c.Context())
 			if err != nil {
 				return err
@@ -105,23 +96,18 @@ DIR. It works while the server runs, too.`,
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", u.Name, u.Sub, strings.Join(u.Groups, ","), strings.Join(notes, ","))
 			}
 			return w.Flush()
-		},
+		}),
 	}
 
 	change := func(verb, past, short string, do func(*server.Admin, context.Context, string) error) *cobra.Command {
 		return &cobra.Command{
 			Use: verb + " NAME", Short: short, Args: args(1, 1, "the name of the user"),
-			RunE: func(c *cobra.Command, args []string) error {
-				admin, err := a.openAdmin(c.Context(), data)
-				if err != nil {
-					return err
-				}
-				defer admin.Close()
+			RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) error {
 				if err := do(admin, c.Context(), args[0]); err != nil {
 					return err
 				}
 				return a.confirm(map[string]any{"username": args[0], past: true}, "%s %s", past, args[0])
-			},
+			}),
 		}
 	}
 	c.AddCommand(add, list,
@@ -146,12 +132,7 @@ for backups, for tools, and to make buckets. It works while the server runs, too
 		Short: "Make an operator key and print it",
 		Long:  "Add makes an operator key. NAME is for you to know it by. The secret is shown only now.",
 		Args:  args(0, 1, "at most a name for the key"),
-		RunE: func(c *cobra.Command, args []string) error {
-			admin, err := a.openAdmin(c.Context(), data)
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
+		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) error {
 			k, err := admin.AddKey(c.Context(), strings.Join(args, ""))
 			if err != nil {
 				return err
@@ -161,18 +142,13 @@ for backups, for tools, and to make buckets. It works while the server runs, too
 			}
 			fmt.Fprintf(a.stdout, "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", k.ID, k.Secret)
 			return nil
-		},
+		}),
 	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List the operator keys, without their secrets",
 		Args:  args(0, 0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error {
-			admin, err := a.openAdmin(c.Context(), data)
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
+		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, _ []string) error {
 			keys, err := admin.Keys(c.Context())
 			if err != nil {
 				return err
@@ -189,26 +165,34 @@ for backups, for tools, and to make buckets. It works while the server runs, too
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.ID, k.Created.Format("2006-01-02 15:04"), status, k.Name)
 			}
 			return w.Flush()
-		},
+		}),
 	}
 	revoke := &cobra.Command{
 		Use:   "revoke ID",
 		Short: "Make an operator key worthless",
 		Args:  args(1, 1, "the access key id"),
-		RunE: func(c *cobra.Command, args []string) error {
-			admin, err := a.openAdmin(c.Context(), data)
-			if err != nil {
-				return err
-			}
-			defer admin.Close()
+		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) error {
 			if err := admin.RevokeKey(c.Context(), args[0]); err != nil {
 				return err
 			}
 			return a.confirm(map[string]any{"access_key_id": args[0], "revoked": true}, "revoked %s", args[0])
-		},
+		}),
 	}
 	c.AddCommand(add, list, revoke)
 	return c
+}
+
+// manage returns what a command does that is about the server in the directory
+// that data points to by then.
+func (a *app) manage(data *string, do func(*cobra.Command, *server.Admin, []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) (err error) {
+		admin, err := a.openAdmin(c.Context(), *data)
+		if err != nil {
+			return err
+		}
+		defer func() { err = cmp.Or(err, admin.Close()) }()
+		return do(c, admin, args)
+	}
 }
 
 // newPassword returns a random password that is easy to type.

@@ -348,7 +348,7 @@ func (c *compiler) warn() {
 			}
 			for _, i := range s.all {
 				if c.rules[i].Actions&List != 0 && !lists[c.read[i].role] {
-					c.warnOf(i, WarnListed, fmt.Sprintf("with list: prefix, a list of %q shows the names below %q too", above, name))
+					c.warnOf(i, WarnListed, fmt.Sprintf("with lists: prefix, a list of %q shows the names below %q too", above, name))
 				}
 			}
 			break

@@ -107,7 +107,11 @@ func amplify(ctx context.Context, bin, dir, folder string) error {
 	if err := os.WriteFile(filepath.Join(data, "cubby.yaml"), settings, 0o600); err != nil {
 		return err
 	}
-	dev, err := start(ctx, bin, "dev", "--json", "--data", data, "--listen", "127.0.0.1:20005",
+	listen := "127.0.0.1:20005" // the one that older clients know
+	if filepath.Base(folder) == "v6" {
+		listen = "127.0.0.1:0"
+	}
+	dev, err := start(ctx, bin, "dev", "--json", "--data", data, "--listen", listen,
 		"--listen-tls", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
 	if err != nil {
 		return err

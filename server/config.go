@@ -187,6 +187,9 @@ func ReadConfig(dir string) (*Config, error) {
 	return c, nil
 }
 
+// unknownField is how the YAML library tells of a setting that a Go type lacks.
+var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
+
 // ParseConfig reads the text of a cubby.yaml. What it does not know is an error.
 func ParseConfig(text []byte) (*Config, error) {
 	c := new(Config)
@@ -195,7 +198,7 @@ func ParseConfig(text []byte) (*Config, error) {
 	if err := dec.Decode(c); err == io.EOF {
 		return c, nil
 	} else if err != nil {
-		return nil, err
+		return nil, errors.New(unknownField.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "unknown setting $1"))
 	}
 	var more yaml.Node
 	if err := dec.Decode(&more); err != io.EOF {

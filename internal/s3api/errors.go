@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cubby-storage/cubby/internal/sigv4"
@@ -114,7 +115,12 @@ func asError(err error, op string) *Error {
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
 		return (&Error{Code: e.Code, Message: e.Message, Err: err}).complete()
 	}
-	return (&Error{Code: codeOf(err, op), Err: err}).complete()
+	e := &Error{Code: codeOf(err, op), Err: err}
+	if cause, ok := errors.AsType[*store.Error](err); ok && e.Code == "InvalidArgument" {
+		// What is wrong with what the caller sent is theirs to know.
+		e.Message = "An argument is not valid: " + strings.TrimSuffix(cause.Err.Error(), ": "+fs.ErrInvalid.Error()) + "."
+	}
+	return e.complete()
 }
 
 func codeOf(err error, op string) string {

@@ -65,6 +65,7 @@ type pools struct {
 	calls    []string          // operations, with the identity that was asked for
 	owner    map[string]string // identity: user, "" for a guest
 	refresh  map[string]bool   // refresh tokens that are good
+	revoked  map[string]bool   // ID tokens that are good no more, though their time is not over
 	old      bool              // does not know GetTokensFromRefreshToken
 	fail     int               // so many calls answer 500
 	skew     time.Duration     // of the clock
@@ -72,7 +73,9 @@ type pools struct {
 	token    int
 }
 
-func newPools() *pools { return &pools{owner: map[string]string{}, refresh: map[string]bool{}} }
+func newPools() *pools {
+	return &pools{owner: map[string]string{}, refresh: map[string]bool{}, revoked: map[string]bool{}}
+}
 
 func (p *pools) client(t testing.TB, change func(*Config)) *Client {
 	t.Helper()
@@ -141,9 +144,9 @@ func (p *pools) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	switch op {
 	case "GetId":
-		p.answer(w, map[string]any{"IdentityId": p.identityOf(user(in.Logins))})
+		p.answer(w, map[string]any{"IdentityId": p.identityOf(p.user(in.Logins))})
 	case "GetCredentialsForIdentity":
-		id := p.credentialsFor(in.IdentityID, user(in.Logins))
+		id := p.credentialsFor(in.IdentityID, p.user(in.Logins))
 		p.answer(w, map[string]any{"IdentityId": id, "Credentials": map[string]any{
 			"AccessKeyId": "AK-" + id, "SecretKey": "s", "SessionToken": "t", "Expiration": float64(p.now().Add(time.Hour).Unix()) + 0.5,
 		}})
@@ -175,13 +178,13 @@ func (p *pools) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *pools) answer(w io.Writer, v any) { _ = json.NewEncoder(w).Encode(v) }
 
 // user is who logins say, "" for nobody.
-func user(logins map[string]string) string {
+func (p *pools) user(logins map[string]string) string {
 	token := logins["users.test/r_users"]
 	if token == "" {
 		return ""
 	}
 	c, err := parseClaims(token)
-	if err != nil {
+	if err != nil || p.revoked[token] {
 		panic(refusedCall{"NotAuthorizedException"})
 	}
 	return c.Username

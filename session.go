@@ -80,6 +80,7 @@ type session struct {
 	caller *caller
 	store  SessionStore
 	isUser atomic.Bool // for hints, which must not wait
+	stale  atomic.Bool // creds were refused
 
 	// turn is held by who works with the fields below, which may take a request.
 	turn   chan struct{}
@@ -196,6 +197,11 @@ func (s *session) Retrieve(ctx context.Context) (s3store.Credentials, error) {
 	return s.credentials(ctx, refreshBefore)
 }
 
+// Invalidate makes the next Retrieve get other credentials. A bucket calls it when
+// the service has refused those it was given: who revokes them does not wait for
+// their end.
+func (s *session) Invalidate() { s.stale.Store(true) }
+
 // credentials returns credentials that are good for the time given, or for as
 // long as they can be.
 func (s *session) credentials(ctx context.Context, want time.Duration) (s3store.Credentials, error) {
@@ -208,6 +214,9 @@ func (s *session) credentials(ctx context.Context, want time.Duration) (s3store.
 
 // current is credentials for who has the turn.
 func (s *session) current(ctx context.Context, want time.Duration) (s3store.Credentials, error) {
+	if s.stale.Swap(false) {
+		s.creds = s3store.Credentials{}
+	}
 	left := time.Until(s.creds.Expires)
 	// Fresh ones are no better if those here have most of their life ahead.
 	if s.creds.HasKeys() && left > min(want, s.life*3/4) {
@@ -247,6 +256,15 @@ func (s *session) renew(ctx context.Context, from *SavedSession) error {
 	} else if s.cfg.NoGuests {
 		return errNoGuests
 	}
+	err := s.enter(ctx, &next, s.update)
+	if next.Username == "" || !refused(err, "NotAuthorizedException", "ResourceNotFoundException") {
+		return err
+	}
+	// The session may have ended before its ID token did: the user pool knows.
+	s.adopt(ctx, &next)
+	if err := s.refresh(ctx, &next); err != nil {
+		return err
+	}
 	return s.enter(ctx, &next, s.update)
 }
 
@@ -267,12 +285,10 @@ func (s *session) enter(ctx context.Context, next *SavedSession, save func(conte
 		// What was a guest may belong to a user by now, or to a server that has
 		// forgotten it.
 		next.IdentityID = ""
-		var again error
-		if creds, life, again = s.getCredentials(ctx, next, logins); again == nil {
-			err = nil
-		}
+		creds, life, err = s.getCredentials(ctx, next, logins)
 	}
 	if err != nil {
+		next.IdentityID = known
 		return err
 	}
 	if err := save(ctx, next); err != nil {
@@ -371,9 +387,17 @@ func (s *session) refreshTokens(ctx context.Context, next *SavedSession) error {
 	if s.adopt(ctx, next); s.fresh(next) {
 		return nil
 	}
+	return s.refresh(ctx, next)
+}
+
+// refresh gets other tokens for next. If the user pool refuses them, the session
+// has ended, unless another program has got them meanwhile.
+func (s *session) refresh(ctx context.Context, next *SavedSession) error {
 	if next.RefreshToken == "" {
+		s.creds = s3store.Credentials{}
 		return ErrSessionEnded
 	}
+	old := next.IDToken
 	var out tokens
 	err := s.callUsers(ctx, "GetTokensFromRefreshToken", map[string]any{
 		"ClientId": s.cfg.UserPoolClientID, "RefreshToken": next.RefreshToken,
@@ -387,8 +411,8 @@ func (s *session) refreshTokens(ctx context.Context, next *SavedSession) error {
 	if err == nil && out.AuthenticationResult == nil {
 		err = fmt.Errorf("user pool answers without tokens: %w", fs.ErrInvalid)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		if s.adopt(ctx, next); s.fresh(next) {
+	if errors.Is(err, fs.ErrPermission) || refused(err, "ResourceNotFoundException") {
+		if s.adopt(ctx, next); s.fresh(next) && next.IDToken != old {
 			return nil // another program was faster
 		}
 		ended := &SavedSession{IdentityID: next.IdentityID, Username: next.Username}

@@ -190,6 +190,115 @@ func TestEndedSession(t *testing.T) {
 	})
 }
 
+// TestSessionEndedByServer is about sessions that end before their ID token does.
+func TestSessionEndedByServer(t *testing.T) {
+	p, saved := newPools(), new(kept)
+	start := func() *Client { return p.client(t, func(cfg *Config) { cfg.Sessions = saved }) }
+	c := start()
+	signIn(t, c)
+	token, err := c.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.revoked[token] = true
+	p.took()
+	// As long as the refresh token is good, the session goes on.
+	c = start()
+	if s := describe(t, c); s.IdentityID != "id1" || !s.SignedIn {
+		t.Errorf("session is %+v", s)
+	}
+	if got, want := p.took(), "GetCredentialsForIdentity:id1 GetId GetTokensFromRefreshToken GetCredentialsForIdentity:id1"; got != want {
+		t.Errorf("calls are %q, want %q", got, want)
+	}
+	if next, err := c.Token(t.Context()); err != nil || next == token {
+		t.Errorf("token is the one of before, or %v", err)
+	} else {
+		p.revoked[next] = true
+	}
+	p.refresh = map[string]bool{}
+	c.session.Invalidate()
+	for range 2 {
+		_, err := c.Session(t.Context())
+		if !errors.Is(err, ErrSessionEnded) || !strings.Contains(err.Error(), "sign in again") {
+			t.Errorf("error is %v", err)
+		}
+		c = start()
+	}
+	if got, want := p.took(), "GetCredentialsForIdentity:id1 GetId GetTokensFromRefreshToken"; got != want {
+		t.Errorf("calls are %q, want %q", got, want)
+	}
+	if s := signIn(t, c); s.IdentityID != "id1" {
+		t.Errorf("session is %+v", s)
+	}
+}
+
+func TestSessionOfAnotherProgramGoesOn(t *testing.T) {
+	p, saved := newPools(), new(kept)
+	start := func() *Client { return p.client(t, func(cfg *Config) { cfg.Sessions = saved }) }
+	c := start()
+	signIn(t, c)
+	token, err := c.Token(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Everything of that session is revoked, and the user signs in elsewhere.
+	p.revoked[token] = true
+	p.refresh = map[string]bool{}
+	signIn(t, start())
+	c.session.Invalidate()
+	if s := describe(t, c); s.IdentityID != "id1" || !s.SignedIn {
+		t.Errorf("session is %+v", s)
+	}
+}
+
+func TestTokenThatIsNeverAccepted(t *testing.T) {
+	p := newPools()
+	c := p.client(t, nil)
+	signIn(t, c)
+	p.owner = map[string]string{"id1": "(retired)"}
+	for n := range 10 {
+		p.token = n
+		p.revoked[p.idToken()] = true
+	}
+	p.token = 1
+	p.took()
+	c.session.Invalidate()
+	_, err := c.Session(t.Context())
+	if !refused(err, "NotAuthorizedException") || errors.Is(err, ErrSessionEnded) {
+		t.Errorf("error is %v", err)
+	}
+	if got, want := p.took(), "GetCredentialsForIdentity:id1 GetId GetTokensFromRefreshToken GetCredentialsForIdentity:id1 GetId"; got != want {
+		t.Errorf("calls are %q, want %q", got, want)
+	}
+}
+
+func TestRefusedCredentialsAreReplaced(t *testing.T) {
+	for _, code := range []string{"ExpiredToken", "InvalidToken"} {
+		p := newPools()
+		refusals := 1
+		c := p.client(t, func(cfg *Config) {
+			cfg.HTTPClient = &http.Client{Transport: handlerTransport{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Host != "s3.test":
+					p.ServeHTTP(w, r)
+				case refusals > 0:
+					refusals--
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = io.WriteString(w, "<Error><Code>"+code+"</Code></Error>")
+				default:
+					w.Header().Set("ETag", `"x"`)
+				}
+			})}}
+		})
+		if _, err := c.Upload(t.Context(), At("public/a"), strings.NewReader("x"), nil); err != nil {
+			t.Errorf("%s: %v", code, err)
+		}
+		if got, want := p.took(), "GetId GetCredentialsForIdentity:id1 GetCredentialsForIdentity:id1"; got != want {
+			t.Errorf("%s: calls are %q, want %q", code, got, want)
+		}
+	}
+}
+
 func TestCredentialsAreAskedForOnce(t *testing.T) {
 	p := newPools()
 	c := p.client(t, nil)

@@ -54,6 +54,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/cubby-storage/cubby/store"
@@ -66,7 +67,9 @@ const Attempts = 4
 type Credentials = aws.Credentials
 
 // CredentialsProvider gives the credentials of each request; it keeps them
-// itself for as long as they are good. Any provider of the AWS SDK is one.
+// itself for as long as they are good. Any provider of the AWS SDK is one. If it
+// has a method Invalidate(), as aws.CredentialsCache has, that is called when the
+// service refuses a session that has ended, and the request is sent again.
 type CredentialsProvider = aws.CredentialsProvider
 
 // Static returns a provider of credentials that do not change.
@@ -156,7 +159,11 @@ func NewService(cfg Config) (*Service, error) {
 	}
 	o.Retryer = retry.NewStandard(func(s *retry.StandardOptions) {
 		s.MaxAttempts = attempts
-		s.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(isFinal)}, s.Retryables...)
+		first := []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(isFinal)}
+		if c, ok := cfg.Credentials.(interface{ Invalidate() }); ok {
+			first = append(first, renewal(c.Invalidate))
+		}
+		s.Retryables = append(first, s.Retryables...)
 		if cfg.Backoff != nil {
 			s.Backoff = retry.BackoffDelayerFunc(func(n int, _ error) (time.Duration, error) { return cfg.Backoff(n + 1), nil })
 		}
@@ -170,6 +177,25 @@ func isFinal(err error) aws.Ternary {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
+}
+
+// renewal tells the SDK to try again with other credentials than those of a
+// session that has ended.
+func renewal(invalidate func()) retry.IsErrorRetryableFunc {
+	return func(err error) aws.Ternary {
+		api, ok := errors.AsType[smithy.APIError](err)
+		if !ok {
+			return aws.UnknownTernary
+		}
+		switch api.ErrorCode() {
+		case "ExpiredToken", "InvalidToken":
+			invalidate()
+			return aws.TrueTernary
+		case "BadRequest": // of HEAD, where that may be all there is to know
+			invalidate()
+		}
+		return aws.UnknownTernary
+	}
 }
 
 func (s *Service) bucket(name string) *Bucket { return &Bucket{s.client, s.endpoint, name} }

@@ -283,6 +283,42 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// renewed counts how often its credentials were found to be bad.
+type renewed struct{ n int }
+
+func (r *renewed) Invalidate() { r.n++ }
+
+// Retrieve implements CredentialsProvider.
+func (r *renewed) Retrieve(context.Context) (Credentials, error) {
+	return Credentials{AccessKeyID: fmt.Sprint("AKID", r.n), SecretAccessKey: "secret"}, nil
+}
+
+func TestCredentialsOfEndedSession(t *testing.T) {
+	s, _ := serve(t, func(w http.ResponseWriter, r *recorded) {
+		if strings.Contains(r.Header.Get("Authorization"), "AKID0/") {
+			refuse(http.StatusBadRequest, "ExpiredToken")(w, r)
+		} else {
+			ok(w, r)
+		}
+	})
+	creds := new(renewed)
+	b, err := New(Config{
+		Endpoint: s.URL, Bucket: "media", PathStyle: true, Credentials: creds,
+		Backoff: func(int) time.Duration { return 0 },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(t.Context(), "k", strings.NewReader("hello"), nil); err != nil || creds.n != 1 || len(s.all()) != 2 {
+		t.Errorf("sent %d times, credentials renewed %d times, error is %v", len(s.all()), creds.n, err)
+	}
+	// The answer to HEAD has no code, so it is the next request that succeeds.
+	creds.n = 0
+	if _, err := b.Stat(t.Context(), "k", nil); err == nil || creds.n != 1 {
+		t.Errorf("credentials renewed %d times, error is %v", creds.n, err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	ctx := t.Context()
 	stat := func(b *Bucket) error { _, err := b.Stat(ctx, "k", nil); return err }

@@ -200,13 +200,19 @@ func (a *Admin) DisableUser(ctx context.Context, name string) error {
 	return a.users.DisableUser(ctx, name)
 }
 
+// EnableUser lets a user who was disabled sign in again.
+func (a *Admin) EnableUser(ctx context.Context, name string) error {
+	return a.users.EnableUser(ctx, name)
+}
+
 // DeleteUser removes a user. Nobody else can ever have the name.
 func (a *Admin) DeleteUser(ctx context.Context, name string) error {
 	return a.users.DeleteUser(ctx, name)
 }
 
 func fromPool(u *userpool.User) User {
-	return User{Name: u.Name, Sub: u.Sub, Groups: u.Groups, Disabled: !u.Enabled, Dev: u.Dev, Created: u.Created}
+	groups := append([]string{}, u.Groups...) // never nil, which JSON has another word for
+	return User{Name: u.Name, Sub: u.Sub, Groups: groups, Disabled: !u.Enabled, Dev: u.Dev, Created: u.Created}
 }
 
 // AddKey makes an operator key. Its secret is told only now.

@@ -208,7 +208,14 @@ func ParseConfig(text []byte) (*Config, error) {
 }
 
 // WriteConfig writes the settings into the data directory of c, which it makes.
+// It refuses those that no server would start with, as far as they tell by themselves.
 func WriteConfig(c *Config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if _, err := c.keysPath(); err != nil {
+		return err
+	}
 	text, err := yaml.Marshal(c)
 	if err != nil {
 		return err

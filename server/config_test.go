@@ -242,6 +242,11 @@ func TestListeners(t *testing.T) {
 	if !strings.HasPrefix(ls.Any(), "http://localhost:") {
 		t.Errorf("the address is %s", ls.Any())
 	}
+	_, port, _ := strings.Cut(ls.Any(), "localhost:")
+	c.Hosts = []string{"files.example.com", "other"}
+	if got, want := c.PublicURL(ls), "http://files.example.com:"+port; got != want {
+		t.Errorf("the public URL is %s, want %s", got, want)
+	}
 	taken := ls.All[0].Addr().(*net.TCPAddr)
 	c = &Config{Listen: taken.String()}
 	if _, err := c.OpenListeners(); err == nil {
@@ -283,4 +288,29 @@ func FuzzParseConfig(f *testing.F) {
 			t.Errorf("%q is\n%s\nthen\n%s, %v", text, first, second, err)
 		}
 	})
+}
+
+func TestPublicURL(t *testing.T) {
+	both := &Listeners{URL: "http://127.0.0.1:80", URLTLS: "https://127.0.0.1:443"}
+	odd := &Listeners{URL: "http://127.0.0.1:8080", URLTLS: "https://127.0.0.1:8443"}
+	for _, tt := range []struct {
+		hosts []string
+		l     *Listeners
+		want  string
+	}{
+		{nil, both, "https://127.0.0.1:443"},
+		{nil, &Listeners{URL: odd.URL}, "http://127.0.0.1:8080"},
+		{nil, new(Listeners), ""},
+		{[]string{"a.example", "b.example"}, both, "https://a.example"},
+		{[]string{"a.example"}, &Listeners{URL: both.URL}, "http://a.example"},
+		{[]string{"a.example"}, odd, "https://a.example:8443"},
+		{[]string{"A.Example:444"}, odd, "https://a.example:444"},
+		{[]string{"a.example:443"}, odd, "https://a.example"},
+		{[]string{"::1"}, odd, "https://[::1]:8443"},
+		{[]string{"::1"}, both, "https://[::1]"},
+	} {
+		if got := (&Config{Hosts: tt.hosts}).PublicURL(tt.l); got != tt.want {
+			t.Errorf("of hosts %v and %+v it is %s, want %s", tt.hosts, tt.l, got, tt.want)
+		}
+	}
 }

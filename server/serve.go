@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -159,9 +161,7 @@ func (c *Config) OpenListeners() (_ *Listeners, err error) {
 	ls := new(Listeners)
 	defer func() {
 		if err != nil {
-			for _, l := range ls.All {
-				l.Close()
-			}
+			ls.Close()
 		}
 	}()
 	if c.Listen != "" {
@@ -197,6 +197,40 @@ func reachable(l net.Listener) string {
 		return net.JoinHostPort("localhost", strconv.Itoa(addr.Port))
 	}
 	return addr.String()
+}
+
+// PublicURL is where clients elsewhere reach the listeners l of the server: over
+// HTTPS if there is that, and under the first of the names in Hosts, if any.
+func (c *Config) PublicURL(l *Listeners) string {
+	base := cmp.Or(l.URLTLS, l.URL)
+	if len(c.Hosts) == 0 || base == "" {
+		return base
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	host, port := c.Hosts[0], u.Port()
+	if _, p, err := net.SplitHostPort(host); err == nil {
+		port = p // which the settings know better
+	}
+	host = strings.Trim(s3api.HostName(host), "[]")
+	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		u.Host = host
+	} else {
+		u.Host = net.JoinHostPort(host, port)
+	}
+	return u.String()
+}
+
+// Close closes the listeners. It may be called when Serve has done so.
+func (l *Listeners) Close() {
+	for _, l := range l.All {
+		l.Close()
+	}
 }
 
 // Any is the URL of HTTP if there is one, else that of HTTPS.

@@ -68,20 +68,17 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 			f.listen = "127.0.0.1:0"
 		}
 	}
-	cfg, err := a.config(f.data)
+	cfg, listeners, err := f.settings(func(cfg *server.Config) error {
+		err := cmp.Or(loopback(cfg.Listen), loopback(cfg.ListenTLS))
+		if err == nil || expose {
+			return nil
+		}
+		return usage(c, err)
+	})
 	if err != nil {
 		return err
 	}
-	if err := f.apply(cfg); err != nil {
-		return err
-	}
-	if !expose {
-		for _, addr := range []string{cfg.Listen, cfg.ListenTLS} {
-			if err := loopback(addr); err != nil {
-				return usage(c, err)
-			}
-		}
-	}
+	defer func() { listeners.Close() }()
 
 	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	var seen decisions
@@ -94,9 +91,11 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 	if err != nil {
 		return err
 	}
-	listeners, err := cfg.OpenListeners()
-	if err != nil {
-		return err
+	if len(listeners.All) == 0 {
+		if listeners, err = cfg.OpenListeners(); err != nil {
+			listeners = new(server.Listeners)
+			return err
+		}
 	}
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
@@ -105,15 +104,17 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 		stop()
 		err = cmp.Or(err, <-served)
 	}()
-	if err := srv.WriteOutputs(ctx, listeners.Any()); err != nil {
+	if err := srv.WriteOutputs(ctx, cfg.PublicURL(listeners)); err != nil {
 		return err
 	}
 	out := a.stdout
 	if a.json {
-		d, err := describe(ctx, srv, listeners, cfg, users)
+		// Scripts on this machine need trust no certificate if there is HTTP.
+		d, err := describe(ctx, srv, listeners, listeners.Any(), cfg.Data)
 		if err != nil {
 			return err
 		}
+		d.Users = users
 		if err := a.printReady(d); err != nil {
 			return err
 		}

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -107,11 +109,18 @@ func (a *app) explain(ctx context.Context, err error) failure {
 	if ok {
 		op = strings.TrimSpace(e.Op+" "+e.Path) + ": "
 	}
+	certificate, distrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch connection, _ := errors.AsType[*net.OpError](err); {
 	case f.Exit == misused:
 		if u, ok := errors.AsType[*usageError](err); ok {
 			f.Hint = `See "` + u.command + ` --help".`
 		}
+	case ok && e.Op == "discover" && distrusted:
+		f.Message = "the certificate of " + e.Path + " is not trusted here: " + certificate.Err.Error()
+		f.Hint = "SSL_CERT_FILE names the file of its issuer."
+	case ok && e.Op == "discover" && errors.Is(err, http.ErrSchemeMismatch):
+		f.Message = "the server at " + e.Path + " speaks HTTP, not HTTPS"
+		f.Hint = "Its URL begins with http://."
 	case ok && e.Op == "discover":
 		f.Message = "there is no Cubby server at " + e.Path + ": " + strings.TrimPrefix(plain(e.Err), "not a Cubby server, ")
 		f.Hint = `"cubby dev" starts one. --endpoint or CUBBY_ENDPOINT names another.`
@@ -125,6 +134,9 @@ func (a *app) explain(ctx context.Context, err error) failure {
 			f.Message = "your session has ended"
 			f.Hint = `Sign in again with "cubby login NAME", or go on as a guest after "cubby logout".`
 		}
+	case ok && (f.Exit == denied || f.Exit == missing) && misspelt(e.Path) != "":
+		f.Message = op + map[class]string{denied: "access denied", missing: "there is no such file"}[f.Exit]
+		f.Hint = fmt.Sprintf("%q is no level: they are public, protected and private.", misspelt(e.Path))
 	case ok && f.Exit == denied:
 		if f.Code == "AccessDenied" || f.Code == "Forbidden" {
 			f.Message = op + "access denied"

@@ -22,7 +22,7 @@ import (
 type fileJSON struct {
 	Bucket             string            `json:"bucket"`
 	Path               string            `json:"path"`
-	Size               int64             `json:"size"`
+	Size               *int64            `json:"size,omitempty"` // nil if it is not known
 	ETag               string            `json:"etag,omitempty"`
 	Modified           *time.Time        `json:"modified,omitempty"`
 	ContentType        string            `json:"content_type,omitempty"`
@@ -37,7 +37,7 @@ type fileJSON struct {
 
 func toJSON(i *cubby.Info) fileJSON {
 	f := fileJSON{
-		Bucket: i.Bucket, Path: i.Path, Size: i.Size, ETag: i.ETag, ContentType: i.ContentType, CacheControl: i.CacheControl,
+		Bucket: i.Bucket, Path: i.Path, Size: &i.Size, ETag: i.ETag, ContentType: i.ContentType, CacheControl: i.CacheControl,
 		ContentDisposition: i.ContentDisposition, ContentEncoding: i.ContentEncoding, ContentLanguage: i.ContentLanguage,
 		Expires: i.Expires, Metadata: i.User,
 	}
@@ -160,7 +160,7 @@ goes into them.`,
 			if len(args) == 1 {
 				name = args[0]
 			}
-			at, err := parseRemote(name)
+			at, err := parsePrefix(name)
 			if err != nil && name != "" {
 				return usage(c, err)
 			}
@@ -186,7 +186,7 @@ goes into them.`,
 				}
 				switch name := item.Path[cut:]; {
 				case a.json:
-					f := fileJSON{Bucket: item.Bucket, Path: item.Path, Size: item.Size, ETag: item.ETag, Folder: item.Folder}
+					f := fileJSON{Bucket: item.Bucket, Path: item.Path, Size: &item.Size, ETag: item.ETag, Folder: item.Folder}
 					if !item.Folder {
 						f.Modified = &item.ModTime
 					}
@@ -297,7 +297,9 @@ func (a *app) cp() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.confirm(toJSON(info), "%s", printable(info.Path))
+			copied := toJSON(info)
+			copied.Size = nil // which the answer to a copy does not tell
+			return a.confirm(copied, "%s", printable(info.Path))
 		},
 	}
 	c.Flags().BoolVarP(&opts.PreventOverwrite, "no-overwrite", "n", false, "fail if there is a file of that name already")
@@ -320,6 +322,9 @@ func (a *app) url() *cobra.Command {
 			if err != nil {
 				return usage(c, err)
 			}
+			if opts.Expires <= 0 {
+				return usage(c, fmt.Errorf("a link cannot expire after %v", opts.Expires))
+			}
 			if upload {
 				opts.Method = "PUT"
 			}
@@ -327,6 +332,7 @@ func (a *app) url() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			asked := time.Now().Add(opts.Expires)
 			u, expires, err := client.URL(c.Context(), at.location(), &opts)
 			if err != nil {
 				return err
@@ -335,6 +341,11 @@ func (a *app) url() *cobra.Command {
 				return a.printJSON(map[string]any{"url": u.String(), "expires": expires.UTC()})
 			}
 			fmt.Fprintln(a.stdout, u)
+			// Less than a tenth, or a minute, is not worth a word.
+			short := asked.Sub(expires) > min(time.Minute, opts.Expires/10)
+			if short && c.Flags().Changed("expires") && !a.quiet {
+				fmt.Fprintf(a.stderr, "cubby: the link works until %s, when your session's keys expire\n", expires.Local().Format("2006-01-02 15:04:05"))
+			}
 			return nil
 		},
 	}

@@ -99,6 +99,9 @@ func (a *app) getOne(c *cobra.Command, client *cubby.Client, from remote, name s
 	}
 	f, err := os.OpenFile(filepath.Join(filepath.Dir(name), ".cubby-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			e.Path = filepath.Dir(name) // nobody asked for the file in it
+		}
 		return nil, err
 	}
 	defer func() {

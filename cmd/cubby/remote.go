@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 
 	"github.com/cubby-storage/cubby"
 	"github.com/cubby-storage/cubby/store"
@@ -17,8 +18,24 @@ type remote struct {
 	key    string      // of the level, or the path
 }
 
-// parseRemote reads LEVEL:KEY or a path, either of them behind BUCKET//.
+// parseRemote reads the remote name of a file or a folder: LEVEL:KEY or a path,
+// either of them behind BUCKET//.
 func parseRemote(s string) (remote, error) {
+	r, err := parsePrefix(s)
+	if err != nil {
+		return r, err
+	}
+	for segment := range strings.SplitSeq(r.key, "/") {
+		if segment == "." || segment == ".." {
+			return r, &hinted{fmt.Errorf("remote name %q has the segment %q", s, segment), `A key cannot have a "." or ".." segment.`}
+		}
+	}
+	return r, nil
+}
+
+// parsePrefix reads what remote names begin with. Unlike the name of a file it may
+// end in a dot.
+func parsePrefix(s string) (remote, error) {
 	var r remote
 	name := s
 	if bucket, rest, ok := strings.Cut(s, "//"); ok && store.CheckBucketName(bucket) == nil {
@@ -37,6 +54,16 @@ func parseRemote(s string) (remote, error) {
 		return r, errors.New("a remote name is empty: it is LEVEL:KEY, or a path such as public/a.txt")
 	}
 	return r, nil
+}
+
+// misspelt returns what was meant as a level in path, if anything was: a word before
+// a colon that is none.
+func misspelt(path string) string {
+	word, _, ok := strings.Cut(path, ":")
+	if !ok || word == "" || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		return ""
+	}
+	return word
 }
 
 // location returns what r stands for, for the client.

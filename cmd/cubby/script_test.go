@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -166,11 +168,22 @@ func scriptStart(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CUBBY_ENDPOINT", d.Endpoint)
 }
 
-// stranger starts a server that is not Cubby.
-func scriptStranger(ts *testscript.TestScript, _ bool, _ []string) {
-	srv := httptest.NewServer(http.NotFoundHandler())
+// stranger [--tls|--mistaken] starts a server that is not Cubby: over HTTP, over HTTPS
+// with a certificate that nobody trusts, or over HTTP while its URL says HTTPS.
+func scriptStranger(ts *testscript.TestScript, _ bool, args []string) {
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if slices.Contains(args, "--tls") {
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
 	ts.Defer(srv.Close)
-	ts.Setenv("CUBBY_ENDPOINT", srv.URL)
+	at := srv.URL
+	if slices.Contains(args, "--mistaken") {
+		at = "https" + strings.TrimPrefix(at, "http")
+	}
+	ts.Setenv("CUBBY_ENDPOINT", at)
 }
 
 // fails CODE PROGRAM ARGS... runs a program that must end with that code.

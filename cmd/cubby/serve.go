@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -68,7 +70,8 @@ func (a *app) serve() *cobra.Command {
 		Short:   "Run a server",
 		Long: `Serve runs the server whose data directory is DIR, until it is interrupted. Its
 settings and access rules are in DIR/cubby.yaml. Where there is no such file yet,
-it is made: one bucket, media, with public, protected and private folders.
+it is made: one bucket, media, with public, protected and private folders, and
+what the flags say.
 
 Users are added with "cubby users add", keys for S3 tools with "cubby keys add".`,
 		Args: args(0, 0, "no arguments"),
@@ -79,40 +82,37 @@ Users are added with "cubby users add", keys for S3 tools with "cubby keys add".
 }
 
 func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
-	cfg, err := a.config(f.data)
+	cfg, listeners, err := f.settings(nil)
 	if err != nil {
 		return err
 	}
-	if err := f.apply(cfg); err != nil {
-		return err
-	}
+	defer func() { listeners.Close() }()
 	log := slog.New(slog.NewTextHandler(a.stderr, nil))
 	srv, err := server.Open(ctx, cfg, &server.Options{Log: log})
 	if err != nil {
 		return err
 	}
 	defer func() { err = cmp.Or(err, srv.Close()) }()
-	listeners, err := cfg.OpenListeners()
-	if err != nil {
-		return err
+	if len(listeners.All) == 0 {
+		if listeners, err = cfg.OpenListeners(); err != nil {
+			listeners = new(server.Listeners)
+			return err
+		}
 	}
 	for _, w := range srv.Warnings() {
 		log.Warn("rules", "warning", w)
 	}
 	if names, err := srv.DevUsers(ctx); err == nil && len(names) > 0 {
-		log.Warn("users that dev mode made can sign in; remove them with: cubby users delete NAME", "users", strings.Join(names, ","))
+		log.Warn("users that dev mode made can sign in; stop them with: cubby users disable --data "+f.data+" NAME", "users", strings.Join(names, ","))
 	}
-	if err := srv.WriteOutputs(ctx, listeners.Any()); err != nil {
+	if err := srv.WriteOutputs(ctx, cfg.PublicURL(listeners)); err != nil {
 		log.Warn("amplify_outputs.json", "error", err)
 	}
-	d, err := describe(ctx, srv, listeners, cfg, nil)
+	d, err := describe(ctx, srv, listeners, cfg.PublicURL(listeners), cfg.Data)
 	if err == nil && a.json {
 		err = a.printReady(d)
 	}
 	if err != nil {
-		for _, l := range listeners.All {
-			l.Close()
-		}
 		return err
 	}
 	if !a.json && !a.quiet {
@@ -123,19 +123,55 @@ func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
 	return srv.Serve(ctx, listeners.All...)
 }
 
-// config reads the settings in the data directory, where it first writes those to
-// begin with if there are none.
-func (a *app) config(data string) (*server.Config, error) {
-	cfg, err := server.ReadConfig(data)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return cfg, err
+// settings returns the settings in the data directory, with the flags put in. If
+// there are none yet it makes the file, with the flags in it, so that the same server
+// starts without them. It opens the listeners first then: what cannot be served must
+// not be kept, and a port 0 becomes the one that it got. Else there are no listeners.
+// A check that is not nil can refuse the settings before.
+func (f *serverFlags) settings(check func(*server.Config) error) (*server.Config, *server.Listeners, error) {
+	none := new(server.Listeners)
+	cfg, err := server.ReadConfig(f.data)
+	made := errors.Is(err, fs.ErrNotExist)
+	if made {
+		cfg, err = server.Starter(), nil
+		cfg.Data = f.data
 	}
-	cfg = server.Starter()
-	cfg.Data = data
-	if err := server.WriteConfig(cfg); err != nil {
-		return nil, err
+	if err == nil {
+		err = f.apply(cfg)
 	}
-	return server.ReadConfig(data) // now each rule knows its line
+	if err == nil && check != nil {
+		err = check(cfg)
+	}
+	if err != nil || !made {
+		return cfg, none, err
+	}
+	listeners, err := cfg.OpenListeners()
+	if err != nil {
+		return nil, none, err
+	}
+	cfg.Listen = withPort(cfg.Listen, listeners.URL)
+	cfg.ListenTLS = withPort(cfg.ListenTLS, listeners.URLTLS)
+	if err = server.WriteConfig(cfg); err == nil {
+		cfg, err = server.ReadConfig(f.data) // now each rule knows its line
+	}
+	if err != nil {
+		listeners.Close()
+		return nil, none, err
+	}
+	return cfg, listeners, nil
+}
+
+// withPort returns the address with the port of the URL, if it leaves the port open.
+func withPort(addr, at string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port != "0" && port != "" {
+		return addr
+	}
+	u, err := url.Parse(at)
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(host, u.Port())
 }
 
 // ready is what --json prints when a server answers.
@@ -169,21 +205,22 @@ type password struct {
 	Groups   []string `json:"groups"`
 }
 
-func describe(ctx context.Context, srv *server.Server, l *server.Listeners, cfg *server.Config, users []password) (*ready, error) {
-	out, err := srv.Outputs(ctx, l.Any())
+// describe describes a server for clients that reach it at the URL base.
+func describe(ctx context.Context, srv *server.Server, l *server.Listeners, base, dir string) (*ready, error) {
+	out, err := srv.Outputs(ctx, base)
 	if err != nil {
 		return nil, err
 	}
-	data, err := filepath.Abs(cfg.Data)
+	data, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
 	return &ready{
 		Endpoint: l.URL, EndpointTLS: l.URLTLS,
-		S3Endpoint: l.Any(), IdentityPoolEndpoint: l.Any(), UserPoolEndpoint: l.Any(),
+		S3Endpoint: base, IdentityPoolEndpoint: base, UserPoolEndpoint: base,
 		Region: out.Storage.Region, Bucket: out.Storage.Bucket,
 		IdentityPoolID: out.Auth.IdentityPoolID, UserPoolID: out.Auth.UserPoolID, UserPoolClientID: out.Auth.UserPoolClientID,
-		Users: users, Data: data,
+		Data: data,
 	}, nil
 }
 

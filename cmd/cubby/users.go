@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -39,16 +40,8 @@ DIR. It works while the server runs, too.`,
 		Args:    args(1, 1, "the name of the user"),
 		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) (err error) {
 			n.Name = args[0]
-			made := false
-			switch {
-			case fromStdin:
-				n.Password, err = readPassword(c, a.input(c.Context()))
-			case a.getenv("CUBBY_PASSWORD") != "":
-				n.Password = a.getenv("CUBBY_PASSWORD")
-			default:
-				n.Password, made = newPassword(), true
-			}
-			if err != nil {
+			var made bool
+			if n.Password, made, err = a.givenPassword(c, fromStdin); err != nil {
 				return err
 			}
 			u, err := admin.AddUser(c.Context(), n)
@@ -99,6 +92,43 @@ DIR. It works while the server runs, too.`,
 		}),
 	}
 
+	var renewFromStdin bool
+	renew := &cobra.Command{
+		Use:   "password NAME",
+		Short: "Give a user another password, and end their sessions",
+		Long: `Password gives a user another password. On a terminal it asks for it. Otherwise,
+without --password-stdin or CUBBY_PASSWORD, it makes one and prints it.`,
+		Args: args(1, 1, "the name of the user"),
+		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) (err error) {
+			var text string
+			made := false
+			if _, ok := terminal(a.stdin); ok && !renewFromStdin {
+				text, err = a.password(c, args[0], false)
+			} else {
+				text, made, err = a.givenPassword(c, renewFromStdin)
+			}
+			if err != nil {
+				return err
+			}
+			if err := admin.SetPassword(c.Context(), args[0], text); err != nil {
+				return err
+			}
+			if a.json {
+				told := map[string]string{"username": args[0]}
+				if made {
+					told["password"] = text
+				}
+				return a.printJSON(told)
+			}
+			if made {
+				fmt.Fprintf(a.stdout, "password %s\n", text)
+				return nil
+			}
+			return a.confirm(nil, "changed the password of %s", args[0])
+		}),
+	}
+	renew.Flags().BoolVar(&renewFromStdin, "password-stdin", false, "read the password from standard input")
+
 	change := func(verb, past, short string, do func(*server.Admin, context.Context, string) error) *cobra.Command {
 		return &cobra.Command{
 			Use: verb + " NAME", Short: short, Args: args(1, 1, "the name of the user"),
@@ -110,8 +140,9 @@ DIR. It works while the server runs, too.`,
 			}),
 		}
 	}
-	c.AddCommand(add, list,
+	c.AddCommand(add, list, renew,
 		change("disable", "disabled", "End a user's sessions, and let them sign in no more", (*server.Admin).DisableUser),
+		change("enable", "enabled", "Let a user who was disabled sign in again", (*server.Admin).EnableUser),
 		change("delete", "deleted", "Remove a user; nobody else can ever have the name", (*server.Admin).DeleteUser),
 	)
 	return c
@@ -173,6 +204,9 @@ for backups, for tools, and to make buckets. It works while the server runs, too
 		Args:  args(1, 1, "the access key id"),
 		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) error {
 			if err := admin.RevokeKey(c.Context(), args[0]); err != nil {
+				if errors.Is(err, fs.ErrNotExist) {
+					err = fmt.Errorf("there is no operator key %s: %w", args[0], fs.ErrNotExist)
+				}
 				return err
 			}
 			return a.confirm(map[string]any{"access_key_id": args[0], "revoked": true}, "revoked %s", args[0])
@@ -193,6 +227,19 @@ func (a *app) manage(data *string, do func(*cobra.Command, *server.Admin, []stri
 		defer func() { err = cmp.Or(err, admin.Close()) }()
 		return do(c, admin, args)
 	}
+}
+
+// givenPassword returns the password for a user: from standard input, from
+// CUBBY_PASSWORD, or a new one, which is made then.
+func (a *app) givenPassword(c *cobra.Command, fromStdin bool) (text string, made bool, err error) {
+	if fromStdin {
+		text, err = readPassword(c, a.input(c.Context()))
+		return text, false, err
+	}
+	if text = a.getenv("CUBBY_PASSWORD"); text != "" {
+		return text, false, nil
+	}
+	return newPassword(), true, nil
 }
 
 // newPassword returns a random password that is easy to type.

@@ -4,8 +4,7 @@
 // [Verifier.Verify] takes a request that is signed in its Authorization header
 // or in its query (a presigned URL) and returns a [Request]: who signed it,
 // which headers the signature covers, and the body to read in place of that of
-// the http.Request. [Verifier.VerifyPolicy] does the same for the fields of a
-// browser form.
+// the http.Request.
 //
 // # Content
 //

@@ -31,10 +31,11 @@
 // "." or "..", or that has a control character or one of "/*?${}" in it, matches
 // nothing; neither does one that a rule has as a literal segment in that place.
 //
-// Who is one of guest, authenticated, owner (also entityidentity) and group:NAME
-// (also groupsNAME). A guest has the rights of guests alone. Everybody else has
-// those of authenticated, of every group, and of owner, added up; see [Replace]
-// for the other way. The rights come from two places:
+// Who is one of guest, authenticated, owner (also entityidentity), group:NAME
+// (also groupsNAME) and function:NAME. A guest has the rights of guests alone, a
+// function those of its name alone. Everybody else has those of authenticated, of
+// every group, and of owner, added up; see [Replace] for the other way. The rights
+// come from two places:
 //
 //   - Of the shared paths, those without a token, the longest one that covers the
 //     key decides alone, for everybody. So a path takes back what the path above
@@ -42,6 +43,9 @@
 //   - Of the own paths, those with a token, the longest one that covers the key
 //     and names the role decides for that role. What it gives is added. Paths of
 //     the same length, by different tokens, add up.
+//
+// A rule that lets somebody write may have [Limits] on what is written. They do not
+// change a decision: see [Policy.Bounds].
 //
 // # Errors
 //
@@ -71,6 +75,9 @@ type Subject struct {
 	Sub, Username string
 	// Claims are further values that {claim:NAME} may stand for.
 	Claims map[string]string
+	// Function is the name of a program that has rules of its own. Nothing else
+	// counts for it.
+	Function string
 }
 
 // GroupMode says what the groups of a subject do to its other rights.

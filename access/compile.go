@@ -188,6 +188,12 @@ func (c *compiler) checkRule(i int, p *path) (ro role, ok bool) {
 			c.refuse(i, BadAction, "unknown action "+r.Actions.String())
 		case c.opts.Strict && r.Actions&Versions != 0:
 			c.refuse(i, BadAction, "Amplify has no action versions")
+		case c.opts.Strict && r.Limits != nil:
+			c.refuse(i, BadLimits, "Amplify has no limits")
+		default:
+			if wrong := r.Limits.check(r.Actions); wrong != "" {
+				c.refuse(i, BadLimits, wrong)
+			}
 		}
 	}
 	if p.bad != nil || len(c.problems) > before {
@@ -206,6 +212,8 @@ func (c *compiler) checkRule(i int, p *path) (ro role, ok bool) {
 		c.refuse(i, BadTokenFirst, "for anybody but the owner this path is the whole bucket; put a segment before {entity_id}")
 	case ro.kind == guest && p.token.kind != identityID:
 		c.refuse(i, BadGuestToken, "a guest has no value for "+p.token.text())
+	case ro.kind == function && p.own(ro):
+		c.refuse(i, BadFunction, "a function has no value for "+p.token.text())
 	case p.token.kind == group && c.opts.Groups == Replace:
 		c.refuse(i, BadGroupToken, "with groups: replace only one group counts; write group:NAME rules")
 	}
@@ -332,6 +340,9 @@ func (c *compiler) warn() {
 		if r.ok && r.role.kind == owner && r.path.at < 0 {
 			c.warnOf(i, BadOwnerNoToken, "without a token in the path everybody who is signed in is its owner")
 		}
+		if l := c.rules[i].Limits; r.ok && l != nil && (l.MaxObjects > 0 || l.Quota > 0) {
+			c.warnOf(i, WarnUnenforced, "maxObjects and quota are kept, but nothing counts yet")
+		}
 	}
 	if c.opts.Lists != Prefix {
 		return
@@ -359,6 +370,7 @@ func (c *compiler) warn() {
 // build makes the policy of rules that were found right.
 func (c *compiler) build() *Policy {
 	p := &Policy{rules: c.rules, groups: c.opts.Groups, lists: c.opts.Lists, root: new(node), warnings: sorted(c.warnings)}
+	p.limited = slices.ContainsFunc(p.rules, func(r Rule) bool { return r.Limits.bounds() })
 	for i, r := range c.read {
 		own := r.path.own(r.role)
 		n := p.root

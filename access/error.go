@@ -37,9 +37,12 @@ const (
 	BadNoAction     Reason = "no action"
 	BadDuplicate    Reason = "duplicate"
 	BadOption       Reason = "option"
-	BadGuestToken   Reason = "guest token"      // a token that guests have no value for
-	BadGuestSecret  Reason = "guest id listed"  // others could list the ids of guests
-	BadGroupToken   Reason = "group token"      // {group} and Replace exclude each other
+	BadGuestToken   Reason = "guest token"     // a token that guests have no value for
+	BadGuestSecret  Reason = "guest id listed" // others could list the ids of guests
+	BadGroupToken   Reason = "group token"     // {group} and Replace exclude each other
+	BadFunction     Reason = "function token"  // a token that functions have no value for
+	BadLimits       Reason = "limits"
+	WarnUnenforced  Reason = "not enforced"     // warning: a limit that is kept but does nothing yet
 	BadOwnerNoToken Reason = "owner, no token"  // also a warning
 	WarnTokens      Reason = "tokens confused"  // warning: two kinds of values in one place
 	WarnListed      Reason = "names are listed" // warning: Prefix lists what a longer path takes back

@@ -36,7 +36,7 @@ func ExampleCompile() {
 	fmt.Println(err)
 	// Output:
 	// cubby.yaml:7: path "/public/*": a path does not start with "/"
-	// cubby.yaml:9: path "drafts/*": "editors": nobody is called that, want guest, authenticated, owner or group:NAME
+	// cubby.yaml:9: path "drafts/*": "editors": nobody is called that, want guest, authenticated, owner, group:NAME or function:NAME
 }
 
 func ExamplePolicy_Explain() {

@@ -71,6 +71,9 @@ func (n naive) one(s access.Subject, a access.Action, key string) bool {
 }
 
 func (n naive) roles(s access.Subject) []string {
+	if s.Function != "" {
+		return []string{"function:" + s.Function}
+	}
 	if !s.Authenticated {
 		return []string{"guest"}
 	}
@@ -154,7 +157,7 @@ type world struct{ *rand.Rand }
 var (
 	words  = []string{"a", "b", "a-", "a0", "é", "v", "w"}
 	tokens = []string{"{entity_id}", "${cognito-identity.amazonaws.com:sub}", "{sub}", "{username}", "{group}", "{claim:t}"}
-	whos   = []string{"guest", "authenticated", "owner", "group:v", "groupsw", "entityidentity"}
+	whos   = []string{"guest", "authenticated", "owner", "group:v", "groupsw", "entityidentity", "function:f"}
 	values = []string{"", "a", "v", "v", "v", "w", "w", "x", "..", "*", "a/b", "é", "e\u0301"}
 )
 
@@ -171,6 +174,9 @@ func (w world) rule(i int) access.Rule {
 	r := access.Rule{Path: strings.Join(segs, "/") + "/*", Pos: fmt.Sprint(i)}
 	if w.IntN(8) > 0 {
 		r.Who, r.Actions = pick(w, whos), access.Action(1+w.IntN(31))
+	}
+	if r.Actions&access.Write != 0 && w.IntN(3) == 0 {
+		r.Limits = &access.Limits{MaxSize: int64(w.IntN(3)) * 500, ContentTypes: pick(w, [][]string{nil, {"image/*"}, {"image/png", "text/plain"}}), Quota: int64(w.IntN(2)) << 30}
 	}
 	return r
 }
@@ -199,6 +205,9 @@ func (w world) subject() access.Subject {
 		Identity: pick(w, values), Authenticated: w.IntN(4) > 0,
 		Sub: pick(w, values), Username: pick(w, values),
 		Claims: map[string]string{"t": pick(w, values)},
+	}
+	if w.IntN(8) == 0 {
+		s.Function = pick(w, []string{"f", "v"})
 	}
 	for range w.IntN(3) {
 		s.Groups = append(s.Groups, pick(w, values))

@@ -123,7 +123,7 @@ func compareSegments(a, b string) int {
 // rights are what the rules on one path give.
 type rights struct {
 	guest, authenticated, owner *right
-	groups                      map[string]*right
+	groups, functions           map[string]*right
 
 	above   *rights // own paths: the nearest one above
 	depth   int     // segments of the path
@@ -156,7 +156,12 @@ func (rs *rights) add(r *right) {
 		if rs.groups == nil {
 			rs.groups = make(map[string]*right)
 		}
-		rs.groups[r.role.group] = r
+		rs.groups[r.role.name] = r
+	case function:
+		if rs.functions == nil {
+			rs.functions = make(map[string]*right)
+		}
+		rs.functions[r.role.name] = r
 	}
 	rs.all = append(rs.all, r)
 }

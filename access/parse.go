@@ -13,6 +13,9 @@ import (
 //	photos/*           authenticated read   group:editors write,delete
 //	photos/drafts/*    # a path alone takes back what the path above it gave
 //	"my photos/*"      guest get
+//	avatars/{sub}/*    owner read,write maxSize=2MB contentTypes=image/png,image/jpeg
+//
+// Behind the actions may stand limits on what is written; see [Limits].
 //
 // Fields are separated by spaces and tabs. A field with one of these in it is
 // written in double quotes, as a Go string. What follows a "#" at the beginning
@@ -40,10 +43,20 @@ func Parse(name string, text []byte, opts *Options) (*Policy, error) {
 		if len(fields) == 0 {
 			rules = append(rules, Rule{Path: path, Pos: pos})
 		}
-		for ; len(fields) > 1; fields = fields[2:] {
+		for len(fields) > 1 {
 			r := Rule{Path: path, Who: fields[0], Pos: pos}
-			if r.Actions, err = ParseAction(fields[1]); err != nil {
+			actions := fields[1]
+			fields = fields[2:]
+			var limits []string
+			for len(fields) > 0 && isLimit(fields[0]) {
+				limits, fields = append(limits, fields[0]), fields[1:]
+			}
+			if r.Actions, err = ParseAction(actions); err != nil {
 				refuse(path, r.Who, BadAction, err)
+				continue
+			}
+			if r.Limits, err = ParseLimits(limits); err != nil {
+				refuse(path, r.Who, BadLimits, err)
 				continue
 			}
 			if r.Who == "" {

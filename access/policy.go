@@ -12,6 +12,7 @@ type Policy struct {
 	warnings []Warning
 	groups   GroupMode
 	lists    ListMode
+	limited  bool // some rule has limits
 	root     *node
 }
 
@@ -161,35 +162,48 @@ func (s *Subject) has(t token, value string) bool {
 // decide returns the decision on a, and what of a nothing gave.
 func (f *finding) decide(s *Subject, a Action, mode GroupMode) (d Decision, missing Action) {
 	t := tally{missing: a}
-	switch {
-	case !s.Authenticated:
-		f.give(&t, guest, "")
-	case mode == Replace && len(s.Groups) > 0:
-		f.give(&t, member, s.Groups[0])
-	default:
-		f.give(&t, authenticated, "")
-		for _, g := range s.Groups {
-			if t.missing == 0 {
-				break
-			}
-			f.give(&t, member, g)
-		}
-		f.give(&t, owner, "")
-	}
+	f.giveAll(&t, s, mode)
 	if t.missing != 0 {
 		return Decision{}, t.missing
 	}
 	return Decision{Allowed: true, Rule: t.last.rule, Role: t.last.name}, 0
 }
 
+// giveAll adds the rights of the roles of s, until nothing is missing.
+func (f *finding) giveAll(t *tally, s *Subject, mode GroupMode) {
+	switch {
+	case s.Function != "":
+		f.give(t, function, s.Function)
+	case !s.Authenticated:
+		f.give(t, guest, "")
+	case mode == Replace && len(s.Groups) > 0:
+		f.give(t, member, s.Groups[0])
+	default:
+		f.give(t, authenticated, "")
+		for _, g := range s.Groups {
+			if t.missing == 0 {
+				break
+			}
+			f.give(t, member, g)
+		}
+		f.give(t, owner, "")
+	}
+}
+
 // tally counts down the actions that are still missing.
 type tally struct {
 	missing Action
 	last    *right // what gave the last one
+
+	bounds *bounds // not nil: all rules that give something missing are noted, and it stays missing
 }
 
 func (t *tally) take(r *right) {
-	if r != nil && r.actions&t.missing != 0 {
+	switch {
+	case r == nil || r.actions&t.missing == 0:
+	case t.bounds != nil:
+		t.bounds.add(r.rule.Limits)
+	default:
 		t.missing &^= r.actions
 		t.last = r
 	}
@@ -234,6 +248,8 @@ func (rs *rights) right(kind roleKind, name string) *right {
 		return rs.owner
 	case member:
 		return rs.groups[name]
+	case function:
+		return rs.functions[name]
 	}
 	return nil
 }
@@ -311,7 +327,7 @@ func (p *Policy) nearest(a Action, key string) *Rule {
 // role of r, which stands on above.
 func (rs *rights) hides(above *rights, r *right) bool {
 	for ; rs != above; rs = rs.above {
-		if rs.right(r.role.kind, r.role.group) != nil {
+		if rs.right(r.role.kind, r.role.name) != nil {
 			return true
 		}
 	}

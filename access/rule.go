@@ -11,9 +11,10 @@ import (
 // back what the path above it gave.
 type Rule struct {
 	Path    string // as in "public/*"
-	Who     string // guest, authenticated, owner, entityidentity, group:NAME or groupsNAME
+	Who     string // guest, authenticated, owner, entityidentity, group:NAME, groupsNAME or function:NAME
 	Actions Action
-	Pos     string // where the rule stands, for messages: "cubby.yaml:12"
+	Limits  *Limits // of what may be written; nil is none
+	Pos     string  // where the rule stands, for messages: "cubby.yaml:12"
 }
 
 // String returns the rule as Parse reads it.
@@ -22,7 +23,11 @@ func (r Rule) String() string {
 	if r.Who == "" && r.Actions == 0 {
 		return s
 	}
-	return s + "  " + quote(r.Who) + " " + r.Actions.String()
+	s += "  " + quote(r.Who) + " " + r.Actions.String()
+	if l := r.Limits.String(); l != "" {
+		s += " " + l
+	}
+	return s
 }
 
 // quote returns a field of the text form, in quotes if it needs them.
@@ -35,8 +40,8 @@ func quote(s string) string {
 
 // role is whom a rule is for.
 type role struct {
-	kind  roleKind
-	group string
+	kind roleKind
+	name string // of the group or function
 }
 
 type roleKind uint8
@@ -47,6 +52,7 @@ const (
 	authenticated
 	owner
 	member
+	function
 )
 
 func (r role) String() string {
@@ -58,7 +64,9 @@ func (r role) String() string {
 	case owner:
 		return "owner"
 	case member:
-		return "group:" + r.group
+		return "group:" + r.name
+	case function:
+		return "function:" + r.name
 	}
 	return ""
 }
@@ -73,17 +81,23 @@ func parseRole(who string) (r role, wrong string) {
 	case "owner", "entityidentity":
 		return role{kind: owner}, ""
 	}
+	r.kind = member
 	name, ok := strings.CutPrefix(who, "group:")
 	if !ok {
 		name, ok = strings.CutPrefix(who, "groups")
 	}
+	if !ok {
+		name, ok = strings.CutPrefix(who, "function:")
+		r.kind = function
+	}
 	switch {
 	case !ok:
-		return r, "nobody is called that, want guest, authenticated, owner or group:NAME"
+		return role{}, "nobody is called that, want guest, authenticated, owner, group:NAME or function:NAME"
 	case strings.HasPrefix(name, ":"):
-		return r, "write group:NAME or groupsNAME"
+		return role{}, "write group:NAME or groupsNAME"
 	case !validValue(name):
-		return r, "this can be no group's name: it must be in normal form C, at most 128 bytes, without any of /*?${} and control characters"
+		return role{}, "this can be no name: it must be in normal form C, at most 128 bytes, without any of /*?${} and control characters"
 	}
-	return role{member, name}, ""
+	r.name = name
+	return r, ""
 }

@@ -4,7 +4,9 @@
 // guess: an evaluation that depends on it is [Undecided].
 //
 // A [Document] comes from [Parse] or is put together by a program;
-// [Document.Evaluate] answers a [Request].
+// [Document.Evaluate] answers a [Request], and [Document.Compile] makes it ready to
+// answer many. A [Space] divides all texts into those that no pattern tells apart,
+// so that a question about every key can be answered by asking about a few.
 //
 // # Errors
 //
@@ -12,7 +14,9 @@
 package iam
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 )
 
 // Version is the version of the policy language in which there are variables.
@@ -54,10 +58,58 @@ type Condition map[string]map[string]Strings
 // Strings is one text or several. In JSON one is a string, and several are a list.
 type Strings []string
 
+// everybody is the principal that everybody is.
+const everybody = "*"
+
 // MarshalJSON implements json.Marshaler.
 func (s Strings) MarshalJSON() ([]byte, error) {
 	if len(s) == 1 {
-		return json.Marshal(s[0])
+		return marshal(s[0])
 	}
-	return json.Marshal([]string(s))
+	if s == nil {
+		s = Strings{}
+	}
+	return marshal([]string(s))
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p Principal) MarshalJSON() ([]byte, error) {
+	if len(p) == 1 && slices.Equal(p[everybody], []string{everybody}) {
+		return marshal(everybody)
+	}
+	return marshal(map[string]Strings(p))
+}
+
+// marshal returns v as JSON in which no more is escaped than must be.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Size returns the number of characters of the document, as IAM counts them
+// against its limits: without white space between the elements, and with what is
+// not Latin-1 escaped, as it must be. White space inside of a text counts, so that
+// the size is never too small.
+func (d *Document) Size() int {
+	text, err := marshal(d)
+	if err != nil {
+		return 0 // there is nothing in a document that has no JSON
+	}
+	n := 0
+	for _, r := range string(text) {
+		switch {
+		case r <= 0xff:
+			n++
+		case r <= 0xffff:
+			n += len(`\u0000`)
+		default:
+			n += 2 * len(`\u0000`)
+		}
+	}
+	return n
 }

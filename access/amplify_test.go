@@ -2,15 +2,18 @@ package access_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cubby-storage/cubby/access"
+	"github.com/cubby-storage/cubby/access/iam"
 )
 
 const (
@@ -18,56 +21,48 @@ const (
 	bucketARN   = "arn:aws:s3:::BUCKET"
 )
 
-// document is an IAM policy.
-type document struct {
-	Statement []statement
+// allows evaluates documents, which hold together, for a key, or for the prefix of
+// a list.
+func allows(docs []*iam.Document, identity string, a access.Action, key string) bool {
+	return allowsIAM(docs, identity, iamActions[a][0], key)
 }
 
-type statement struct {
-	Effect    string
-	Action    string
-	Resource  any // a string, or several
-	Condition struct {
-		StringLike map[string]any
-	}
+// iamActions are what the actions are in IAM.
+var iamActions = map[access.Action][]string{
+	access.Get:      {"s3:GetObject"},
+	access.List:     {"s3:ListBucket"},
+	access.Write:    {"s3:PutObject"},
+	access.Delete:   {"s3:DeleteObject"},
+	access.Versions: {"s3:DeleteObjectVersion", "s3:ListBucketVersions"},
 }
 
-// allows evaluates an IAM policy for a key, or for the prefix of a list.
-func (d document) allows(identity string, a access.Action, key string) bool {
+// allowsIAM knows no more of IAM than our documents need.
+func allowsIAM(docs []*iam.Document, identity, action, key string) bool {
 	allowed := false
-	for _, s := range d.Statement {
-		var hit bool
-		switch a {
-		case access.List:
-			hit = s.Action == "s3:ListBucket" && slices.ContainsFunc(list(s.Condition.StringLike["s3:prefix"]), func(p string) bool {
-				return like(p, identity, key)
-			})
-		default:
-			action := map[access.Action]string{access.Get: "s3:GetObject", access.Write: "s3:PutObject", access.Delete: "s3:DeleteObject"}[a]
-			hit = s.Action == action && slices.ContainsFunc(list(s.Resource), func(r string) bool {
-				return like(strings.TrimPrefix(r, bucketARN+"/"), identity, key)
-			})
+	for _, d := range docs {
+		for _, s := range d.Statement {
+			if !hits(s, identity, action, key) {
+				continue
+			}
+			if s.Effect == iam.Deny {
+				return false
+			}
+			allowed = true
 		}
-		if hit && s.Effect == "Deny" {
-			return false
-		}
-		allowed = allowed || hit
 	}
 	return allowed
 }
 
-func list(v any) (out []string) {
-	switch v := v.(type) {
-	case string:
-		return []string{v}
-	case []string:
-		return v
-	case []any:
-		for _, s := range v {
-			out = append(out, s.(string))
-		}
+func hits(s iam.Statement, identity, action, key string) bool {
+	resource := bucketARN + "/" + key
+	if strings.HasPrefix(action, "s3:List") {
+		resource = bucketARN
 	}
-	return out
+	some := func(patterns []string, text string) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool { return like(p, identity, text) })
+	}
+	return some(s.Action, action) && some(s.Resource, resource) &&
+		(s.Condition == nil || some(s.Condition["StringLike"]["s3:prefix"], key))
 }
 
 // like matches with the wildcards of a pattern, but not with those that came in
@@ -90,114 +85,42 @@ func like(pattern, identity, s string) bool {
 	return s != "" && (pattern[0] == s[0] || pattern[0] == '?') && like(pattern[1:], identity, s[1:])
 }
 
-// generate writes the documents as Amplify's generator does: by role, for rules
-// that stand in the order of their paths.
-func generate(rules []access.Rule) map[string]document {
-	type grant struct {
-		role   string
-		action access.Action
-	}
-	allow, deny := make(map[grant][]string), make(map[grant][]string)
-	hooks := make(map[string][]grant)
-	var all []string
-	for _, r := range rules {
-		who, value := roleOf(r.Who), "*"
-		role := map[string]string{"guest": "unauthenticatedUserIamRole", "authenticated": "authenticatedUserIamRole", "owner": "authenticatedUserIamRole"}[who]
-		if name, ok := strings.CutPrefix(who, "group:"); ok {
-			role = name
-		}
-		if who == "owner" {
-			value = identityVar
-		}
-		p := strings.ReplaceAll(r.Path, "{entity_id}", value)
-		if strings.HasSuffix(p, "/*/*") {
-			p = strings.TrimSuffix(p, "/*")
-		}
-		if hooks[p] == nil {
-			all = append(all, p)
-		}
-		for a := access.Get; a <= access.Delete; a <<= 1 {
-			if r.Actions&a != 0 {
-				g := grant{role, a}
-				allow[g] = append(allow[g], p)
-				hooks[p] = append(hooks[p], g)
-			}
-		}
-	}
-	for _, p := range all {
-		i := slices.IndexFunc(all, func(q string) bool { return p != q && strings.HasPrefix(p, strings.TrimSuffix(q, "*")) })
-		if i < 0 || all[i] == strings.ReplaceAll(p, identityVar+"/", "") {
-			continue
-		}
-		for _, g := range hooks[all[i]] {
-			if !slices.Contains(allow[g], p) {
-				deny[g] = append(deny[g], p)
-			}
-		}
-	}
-	docs := make(map[string]document)
-	write := func(effect string, m map[grant][]string) {
-		for g, paths := range m {
-			s := statement{Effect: effect}
-			if g.action == access.List {
-				s.Action = "s3:ListBucket"
-				for _, p := range slices.Clone(paths) {
-					paths = append(paths, strings.TrimSuffix(p, "*"))
-				}
-				s.Condition.StringLike = map[string]any{"s3:prefix": paths}
-			} else {
-				s.Action = map[access.Action]string{access.Get: "s3:GetObject", access.Write: "s3:PutObject", access.Delete: "s3:DeleteObject"}[g.action]
-				arns := make([]string, len(paths))
-				for i, p := range paths {
-					arns[i] = bucketARN + "/" + p
-				}
-				s.Resource = arns
-			}
-			d := docs[g.role]
-			d.Statement = append(d.Statement, s)
-			docs[g.role] = d
-		}
-	}
-	write("Allow", allow)
-	write("Deny", deny)
-	return docs
-}
-
 // golden is one set of rules with what Amplify made of it.
 type golden struct {
 	Name     string
-	Access   map[string][]map[string][]string
-	Policies map[string]document
+	Access   json.RawMessage
+	Paths    any
+	Policies map[string]any
 	Error    *struct{ Name string }
 }
 
-func (g golden) rules(t *testing.T) []access.Rule {
+// read returns the rules as Amplify has them, and in words of ours, whether or not
+// they are right.
+func (g golden) read(t *testing.T) (*access.Amplify, []access.Rule) {
 	t.Helper()
+	a, err := access.ParseAmplify(g.Access)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var rules []access.Rule
-	for _, path := range slices.Sorted(maps.Keys(g.Access)) {
-		for _, def := range g.Access[path] {
-			add := func(who string, names []string) {
-				r := access.Rule{Path: path, Who: who}
-				if len(names) > 0 {
-					var err error
-					if r.Actions, err = access.ParseAction(strings.Join(names, ",")); err != nil {
-						t.Fatal(err)
-					}
+	for _, p := range a.Paths {
+		for _, r := range p.Rules {
+			var actions access.Action
+			if len(r.To) > 0 {
+				if actions, err = access.ParseAction(strings.Join(r.To, ",")); err != nil {
+					t.Fatal(err)
 				}
-				rules = append(rules, r)
 			}
-			if groups := def["groups"]; groups != nil {
-				for _, name := range groups {
-					add("groups"+name, def["to"])
-				}
-				continue
+			whos := map[string][]string{"guest": {"guest"}, "authenticated": {"authenticated"}, "entity:identity": {"entityidentity"}}[r.Allow]
+			for _, name := range r.Names {
+				whos = append(whos, map[string]string{"groups": "groups", "resource": "function:"}[r.Allow]+name)
 			}
-			for who, names := range def {
-				add(strings.ReplaceAll(who, ":", ""), names)
+			for _, who := range whos {
+				rules = append(rules, access.Rule{Path: p.Path, Who: who, Actions: actions})
 			}
 		}
 	}
-	return rules
+	return a, rules
 }
 
 func readGolden(t *testing.T) []golden {
@@ -232,15 +155,51 @@ var refused = map[string]access.Reason{
 // strict are the options under which the rules mean what they mean to Amplify.
 var strict = &access.Options{Strict: true, Groups: access.Replace, Lists: access.Prefix}
 
+// TestAmplifyDocuments compares what Generate writes with what Amplify wrote for
+// the same rules.
+func TestAmplifyDocuments(t *testing.T) {
+	for _, g := range readGolden(t) {
+		a, _ := g.read(t)
+		out, err := a.Generate(bucketARN)
+		if g.Error != nil {
+			if e, ok := errors.AsType[*access.AmplifyError](err); !ok || e.Name != g.Error.Name || !errors.Is(err, fs.ErrInvalid) {
+				t.Errorf("%s: error %v, Amplify has %s", g.Name, err, g.Error.Name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", g.Name, err)
+			continue
+		}
+		policies := make(map[string]*iam.Document)
+		for _, p := range out.Policies {
+			policies[p.Role] = p.Document
+		}
+		if got := plain(t, out.Paths); !reflect.DeepEqual(got, g.Paths) {
+			t.Errorf("%s: paths %v, Amplify has %v", g.Name, got, g.Paths)
+		}
+		if got := plain(t, policies); !reflect.DeepEqual(got, any(g.Policies)) {
+			t.Errorf("%s: policies %v, Amplify has %v", g.Name, got, g.Policies)
+		}
+		text, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := access.ParseAmplify(text); err != nil || !reflect.DeepEqual(again, a) {
+			t.Errorf("%s: printed and read again it is %+v, %v", g.Name, again, err)
+		}
+	}
+}
+
 // TestAmplify compares decisions with the documents that Amplify wrote for the
 // same rules.
 func TestAmplify(t *testing.T) {
 	requests := 0
 	for _, g := range readGolden(t) {
 		t.Run(g.Name, func(t *testing.T) {
-			rules := g.rules(t)
-			p, _, err := access.Compile(rules, strict)
+			a, rules := g.read(t)
 			if reason, ok := refused[g.Name]; ok {
+				_, _, err := access.Compile(rules, strict)
 				problems := err.(*access.Error).Problems
 				if len(problems) != 1 || problems[0].Reason != reason {
 					t.Fatalf("refused for %+v, want %q", problems, reason)
@@ -248,14 +207,25 @@ func TestAmplify(t *testing.T) {
 				if g.Error != nil {
 					return
 				}
-				rules = slices.DeleteFunc(rules, func(r access.Rule) bool { return strings.Contains(r.Path, "?") })
-				p, _, err = access.Compile(rules, strict)
+				a.Paths = slices.DeleteFunc(a.Paths, func(p access.AmplifyPath) bool { return strings.Contains(p.Path, "?") })
 			}
-			if g.Error != nil || err != nil {
-				t.Fatalf("error %v, Amplify has %v", err, g.Error)
+			if g.Error != nil {
+				t.Fatalf("Amplify refuses it for %s", g.Error.Name)
 			}
-			requests += compare(t, p, rules, g.Policies)
-			compare(t, p, rules, generate(rules))
+			rules, err := a.Rules()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, _, err := access.Compile(rules, strict)
+			if err != nil {
+				t.Fatal(err)
+			}
+			docs := make(map[string]*iam.Document)
+			for role, d := range g.Policies {
+				docs[role] = readDocument(t, d)
+			}
+			requests += compare(t, p, rules, docs)
+			compare(t, p, rules, generate(t, p))
 		})
 	}
 	if requests < 5000 {
@@ -263,15 +233,55 @@ func TestAmplify(t *testing.T) {
 	}
 }
 
+// readDocument returns a document of ours from JSON.
+func readDocument(t *testing.T, v any) *iam.Document {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := iam.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// generate returns the documents that Amplify would write for the rules of a
+// policy, by role.
+func generate(t *testing.T, p *access.Policy) map[string]*iam.Document {
+	t.Helper()
+	a, err := p.Amplify()
+	if err != nil {
+		t.Fatalf("rules\n%s\n%v", p, err)
+	}
+	out, err := a.Generate(bucketARN)
+	if err != nil {
+		t.Fatalf("rules\n%s\n%v", p, err)
+	}
+	docs := make(map[string]*iam.Document)
+	for _, policy := range out.Policies {
+		docs[policy.Role] = policy.Document
+	}
+	return docs
+}
+
 // compare asks a policy and documents about keys at, below and beside all paths,
 // and returns how often it asked.
-func compare(t *testing.T, p *access.Policy, rules []access.Rule, docs map[string]document) int {
+func compare(t *testing.T, p *access.Policy, rules []access.Rule, docs map[string]*iam.Document) int {
 	t.Helper()
 	const me, you = "eu-central-1:11111111-1111", "eu-central-1:22222222-2222"
 	keys := []string{"", "/", "x", "x/y"}
-	subjects := []access.Subject{{Identity: me}, {Identity: me, Authenticated: true}, {Identity: me, Authenticated: true, Groups: []string{"other", "v"}}}
+	subjects := []access.Subject{
+		{Identity: me},
+		{Identity: me, Authenticated: true},
+		{Identity: me, Authenticated: true, Groups: []string{"other", "v"}},
+	}
 	for _, r := range rules {
-		if name, ok := strings.CutPrefix(r.Who, "groups"); ok {
+		if name, ok := strings.CutPrefix(r.Who, "function:"); ok {
+			subjects = append(subjects, access.Subject{Function: name})
+		}
+		if name, ok := strings.CutPrefix(roleOf(r.Who), "group:"); ok {
 			subjects = append(subjects, access.Subject{Identity: me, Authenticated: true, Groups: []string{name, "other"}})
 		}
 		for _, id := range []string{me, you, "shared"} {
@@ -290,6 +300,8 @@ func compare(t *testing.T, p *access.Policy, rules []access.Rule, docs map[strin
 	for _, s := range subjects {
 		role := "unauthenticatedUserIamRole"
 		switch {
+		case s.Function != "":
+			role = s.Function
 		case len(s.Groups) > 0:
 			role = s.Groups[0]
 		case s.Authenticated:
@@ -298,7 +310,8 @@ func compare(t *testing.T, p *access.Policy, rules []access.Rule, docs map[strin
 		for _, key := range keys {
 			for a := access.Get; a <= access.Delete; a <<= 1 {
 				asked++
-				got, want := p.Decide(&s, a, key).Allowed, docs[role].allows(s.Identity, a, key)
+				want := docs[role] != nil && allows([]*iam.Document{docs[role]}, s.Identity, a, key)
+				got := p.Decide(&s, a, key).Allowed
 				if got != want {
 					t.Fatalf("rules\n%s\n%s %s %q: %v, Amplify says %v\n%+v", p, role, a, key, got, want, docs[role])
 				}
@@ -333,7 +346,7 @@ func TestAmplifyRandom(t *testing.T) {
 		w.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
 		var rules []access.Rule
 		for _, path := range paths {
-			for _, who := range []string{"guest", "authenticated", "owner", "groupsv", "groupsw"} {
+			for _, who := range []string{"guest", "authenticated", "owner", "groupsv", "groupsw", "function:f"} {
 				if w.IntN(3) == 0 {
 					rules = append(rules, access.Rule{Path: path, Who: who, Actions: access.Action(1 + w.IntN(15)), Pos: fmt.Sprint(len(rules))})
 				}
@@ -342,7 +355,7 @@ func TestAmplifyRandom(t *testing.T) {
 		for {
 			p, _, err := access.Compile(rules, strict)
 			if err == nil {
-				compare(t, p, rules, generate(rules))
+				compare(t, p, rules, generate(t, p))
 				break
 			}
 			bad := make(map[string]bool)

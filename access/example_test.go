@@ -47,9 +47,47 @@ photos/drafts/*  group:editors read
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(p.Explain(&access.Subject{Authenticated: true}, access.Get, "photos/drafts/1.jpg"))
+	fmt.Println(p.Explain(&access.Subject{Authenticated: true, Username: "alice"}, access.Get, "photos/drafts/1.jpg"))
 	// Output:
 	// get on "photos/drafts/1.jpg" is denied
 	// `photos/*  authenticated get,list` (photos.rules:2) would give it, but "photos/drafts/*" is nearer and does not
 	// the nearest rule that gives what is missing is `photos/drafts/*  group:editors get,list` (photos.rules:3)
+	// it is for members of group "editors", and user "alice" is in no group
+}
+
+func ExamplePolicy_Prove() {
+	p, err := access.Parse("photos.rules", []byte(`
+public/*               guest read   authenticated read,write
+private/{entity_id}/*  owner read,write,delete   group:support read
+`), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, text := range []string{"guest can never write", "only owner can read private/{entity_id}/*"} {
+		st, err := access.ParseStatement(text)
+		if err != nil {
+			log.Fatal(err)
+		}
+		proof := p.Prove(st)
+		fmt.Println(proof.Holds, proof.Counterexample != nil && proof.Counterexample.Subject.Groups[0] == "support")
+	}
+	// Output:
+	// true false
+	// false true
+}
+
+func ExampleDiff() {
+	before, err := access.Parse("old.rules", []byte("docs/* authenticated read"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	after, err := access.Parse("new.rules", []byte("docs/* authenticated read\ndocs/legal/* group:legal read"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range access.Diff(before, after) {
+		fmt.Println(c)
+	}
+	// Output:
+	// - authenticated may no longer get,list docs/legal/*, which was by `docs/*  authenticated get,list` (old.rules:1); such as docs/legal/file
 }

@@ -105,6 +105,8 @@ func parsePattern(path string, strict bool) (p pattern, bad *flaw) {
 	refuse := func(r Reason, text string) (pattern, *flaw) { return pattern{}, &flaw{r, text} }
 	p.at = -1
 	switch body, ok := strings.CutSuffix(path, "/*"); {
+	case path == "":
+		return refuse(BadEnding, `the path is empty; a path ends with "/*", as in public/*`)
 	case len(path) > maxPath:
 		return refuse(BadLength, fmt.Sprintf("a path has at most %d bytes, as a key has", maxPath))
 	case strings.HasPrefix(path, "/"):

@@ -319,20 +319,3 @@ func TestRulesAreCopied(t *testing.T) {
 		t.Error("the policy changed")
 	}
 }
-
-func TestExplain(t *testing.T) {
-	p, err := access.Parse("r", []byte("m/* authenticated get\nm/x/* group:admin get"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := access.Subject{Authenticated: true}
-	for key, want := range map[string]string{
-		"m/k":   "get on \"m/k\" is allowed to authenticated by `m/*  authenticated get` (r:1)",
-		"m/x/k": "get on \"m/x/k\" is denied\n`m/*  authenticated get` (r:1) would give it, but \"m/x/*\" is nearer and does not\nthe nearest rule that gives what is missing is `m/x/*  group:admin get` (r:2)",
-		"n/k":   "get on \"n/k\" is denied\nno single rule gives what is missing to anybody here",
-	} {
-		if got := p.Explain(&s, access.Get, key); got != want {
-			t.Errorf("%s:\n%s\nwant\n%s", key, got, want)
-		}
-	}
-}

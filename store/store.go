@@ -340,9 +340,11 @@ type ListPartsOptions struct {
 // PartsPage is part of a list of parts.
 type PartsPage struct {
 	Upload Upload
-	Parts  []Part
-	More   bool
-	Next   int // the After of the next page
+	// Attributes are those that the object will have; nil if the store does not tell.
+	Attributes *Attributes
+	Parts      []Part
+	More       bool
+	Next       int // the After of the next page
 }
 
 // ListUploadsOptions are the options of ListUploads.

@@ -214,7 +214,11 @@ func (b *bucket) ListParts(ctx context.Context, key, uploadID string, opts *stor
 		return nil, b.fail("list parts", key, err)
 	}
 	page, err := store.ListParts(&u.Upload, plain(parts), opts)
-	return page, b.fail("list parts", key, err)
+	if err != nil {
+		return nil, b.fail("list parts", key, err)
+	}
+	page.Attributes = &u.attrs
+	return page, nil
 }
 
 // CompleteUpload implements [store.Bucket]. The object refers to the content of

@@ -134,7 +134,13 @@ func (b *Bucket) listParts(ctx context.Context, key, uploadID string, opts *stor
 	if err != nil {
 		return nil, err
 	}
-	return store.ListParts(&u.Upload, u.stored(), opts)
+	page, err := store.ListParts(&u.Upload, u.stored(), opts)
+	if err != nil {
+		return nil, err
+	}
+	page.Attributes = new(u.attributes)
+	page.Attributes.User = maps.Clone(u.attributes.User)
+	return page, nil
 }
 
 // ListUploads implements store.Bucket.

@@ -139,7 +139,7 @@ func testListParts(e *env) {
 	if e.opts.NoMultipart {
 		return
 	}
-	u := e.createUpload("k", nil)
+	u := e.createUpload("k", &store.PutOptions{Attributes: store.Attributes{ContentType: "image/png"}})
 	var want []store.Part
 	numbers := []int{1, 2, 3, 10, 11, 100, 9999, store.MaxParts}
 	for _, n := range numbers {
@@ -167,7 +167,11 @@ func testListParts(e *env) {
 			e.Errorf("list parts by %d: %v, want %v", limit, got, want)
 		}
 	}
-	page, err := e.b.ListParts(e.Context(), "k", u.ID, &store.ListPartsOptions{After: 11})
+	page, err := e.b.ListParts(e.Context(), "k", u.ID, nil)
+	if err == nil && page.Attributes != nil && page.Attributes.ContentType != "image/png" {
+		e.Errorf("list parts: the object will be of type %q, want image/png", page.Attributes.ContentType)
+	}
+	page, err = e.b.ListParts(e.Context(), "k", u.ID, &store.ListPartsOptions{After: 11})
 	if err != nil || len(page.Parts) != 3 || page.More {
 		e.Errorf("list parts after 11: %+v, %v, want 3 parts", page, err)
 	}

@@ -71,8 +71,16 @@ func (b *bucket) Put(ctx context.Context, key string, r io.Reader, opts *store.P
 	if err := b.may(ctx, "put", key, onWrite(access.Write, o.IfMatch)); err != nil {
 		return nil, err
 	}
-	info, err := b.b.Put(ctx, key, r, opts)
-	return info, b.hide(ctx, "put", key, err)
+	most, err := b.most(ctx, "put", key, o.ContentType)
+	if err != nil {
+		return nil, err
+	}
+	var info *store.Info
+	err = b.within(ctx, "put", key, most, most, o.Size, r, func(r io.Reader) error {
+		info, err = b.b.Put(ctx, key, r, opts)
+		return b.hide(ctx, "put", key, err)
+	})
+	return info, err
 }
 
 // source asks for the source of a copy, and returns the bucket that it is in. It
@@ -101,6 +109,11 @@ func (b *bucket) Copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 		return nil, err
 	}
 	o.From = s.b
+	if b.bounds(dst) != nil {
+		if err := b.judgeCopy(ctx, dst, s, src, &o); err != nil {
+			return nil, err
+		}
+	}
 	info, err := b.b.Copy(ctx, dst, src, &o)
 	if err = s.hide(ctx, "copy", src, err); len(o.Put.IfMatch) > 0 {
 		err = b.hide(ctx, "copy", dst, err) // it may be the destination that is not there
@@ -182,6 +195,9 @@ func (b *bucket) CreateUpload(ctx context.Context, key string, opts *store.PutOp
 		return nil, err
 	}
 	o := or(opts)
+	if _, err := b.most(ctx, "create upload", key, o.ContentType); err != nil {
+		return nil, err
+	}
 	o.Owner = b.owner(o.Owner)
 	return b.b.CreateUpload(ctx, key, &o)
 }
@@ -192,7 +208,16 @@ func (b *bucket) PutPart(ctx context.Context, key, uploadID string, n int, r io.
 	}
 	o := or(opts)
 	o.Owner = b.owner(o.Owner)
-	return b.b.PutPart(ctx, key, uploadID, n, r, &o)
+	most, left, err := b.room(ctx, "put part", key, uploadID, n, o.UploadOptions)
+	if err != nil {
+		return nil, err
+	}
+	var part *store.Part
+	err = b.within(ctx, "put part", key, most, left, o.Size, r, func(r io.Reader) error {
+		part, err = b.b.PutPart(ctx, key, uploadID, n, r, &o)
+		return err
+	})
+	return part, err
 }
 
 func (b *bucket) CopyPart(ctx context.Context, key, uploadID string, n int, src string, opts *store.CopyPartOptions) (*store.Part, error) {
@@ -205,6 +230,11 @@ func (b *bucket) CopyPart(ctx context.Context, key, uploadID string, n int, src 
 		return nil, err
 	}
 	o.From, o.Owner = s.b, b.owner(o.Owner)
+	if b.bounds(key) != nil {
+		if err := b.judgeCopyPart(ctx, key, uploadID, n, s, src, &o); err != nil {
+			return nil, err
+		}
+	}
 	part, err := b.b.CopyPart(ctx, key, uploadID, n, src, &o)
 	return part, s.hide(ctx, "copy part", src, err)
 }
@@ -222,7 +252,7 @@ func (b *bucket) ListParts(ctx context.Context, key, uploadID string, opts *stor
 // they may still write.
 func (b *bucket) ListUploads(ctx context.Context, opts *store.ListUploadsOptions) (*store.UploadsPage, error) {
 	o := or(opts)
-	if _, err := b.visible(ctx, "list uploads", b.name, o.Prefix); err != nil {
+	if _, err := b.omitting().visible(ctx, "list uploads", b.name, o.Prefix); err != nil {
 		// Who may write below the prefix, but not list it, may list uploads there.
 		if err := b.ask(ctx, "list uploads", b.name, o.Prefix, access.Write); err != nil {
 			return nil, err
@@ -238,7 +268,7 @@ func (b *bucket) ListUploads(ctx context.Context, opts *store.ListUploadsOptions
 	}
 	own := page.Uploads[:0]
 	for _, u := range page.Uploads {
-		if b.ask(ctx, "list uploads", b.name, u.Key, access.Write) == nil {
+		if b.omitting().ask(ctx, "list uploads", b.name, u.Key, access.Write) == nil {
 			own = append(own, u)
 		}
 	}
@@ -252,6 +282,12 @@ func (b *bucket) CompleteUpload(ctx context.Context, key, uploadID string, parts
 		return nil, err
 	}
 	o.Owner = b.owner(o.Owner)
+	if b.bounds(key) != nil {
+		var err error
+		if parts, err = b.judgeParts(ctx, key, uploadID, parts, o.UploadOptions); err != nil {
+			return nil, err
+		}
+	}
 	info, err := b.b.CompleteUpload(ctx, key, uploadID, parts, &o)
 	return info, b.hide(ctx, "complete upload", key, err)
 }

@@ -7,6 +7,10 @@
 // that is missing looks forbidden to those who may not list it. A bucket that is
 // missing looks like one without rules.
 //
+// What the rules let somebody write may have limits (see [access.Limits]). They are
+// kept before and while content arrives, and what is too large is never stored, not
+// even in part: see [Limited].
+//
 // A key with a "." or ".." segment or a NUL is fs.ErrInvalid for everybody.
 package gate
 
@@ -15,6 +19,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"sync/atomic"
 
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/store"
@@ -23,7 +29,7 @@ import (
 // Gate guards the buckets of a service.
 type Gate struct {
 	svc      store.Service
-	policies map[string]*access.Policy
+	policies atomic.Pointer[map[string]*access.Policy] // never changed, only replaced
 	observe  func(context.Context, Check)
 }
 
@@ -41,7 +47,14 @@ type Check struct {
 	Action   access.Action
 	Operator bool
 	Subject  *access.Subject // nil for an operator
+	Policy   *access.Policy  // the rules that were asked; nil for an operator
 	Decision access.Decision
+	// Limit says why a write that the rules grant was refused all the same: none
+	// of their limits admits it. Decision is a refusal then, and names the rule
+	// that would have allowed it. Elsewhere Limit is "".
+	Limit string
+	// Omits says that a denial only leaves something out of a list: nothing was refused.
+	Omits bool
 }
 
 // New returns the gate of svc, with the rules of each bucket under its name. A
@@ -50,12 +63,24 @@ func New(svc store.Service, policies map[string]*access.Policy, opts *Options) *
 	if opts == nil {
 		opts = new(Options)
 	}
-	g := &Gate{svc: svc, policies: policies, observe: opts.Observe}
+	g := &Gate{svc: svc, observe: opts.Observe}
+	g.SetPolicies(policies)
 	if g.observe == nil {
 		g.observe = func(context.Context, Check) {}
 	}
 	return g
 }
+
+// SetPolicies gives the buckets other rules. Every view that As returns from then
+// on has them; one that it returned before keeps those it has, so that a request
+// is judged by one set of rules from its beginning to its end.
+func (g *Gate) SetPolicies(policies map[string]*access.Policy) {
+	own := maps.Clone(policies)
+	g.policies.Store(&own)
+}
+
+// Policy returns the rules that a bucket has now, nil if it has none.
+func (g *Gate) Policy(bucket string) *access.Policy { return (*g.policies.Load())[bucket] }
 
 // Denied is the cause of an error for what the rules do not grant. errors.Is
 // finds fs.ErrPermission in it.
@@ -73,10 +98,14 @@ type View struct {
 	g        *Gate
 	operator bool
 	subject  access.Subject
+	policies map[string]*access.Policy // those of the gate when the view was made
+	omits    bool                      // see Check
 }
 
-// As returns the service as s may see it.
-func (g *Gate) As(s access.Subject) *View { return &View{g: g, subject: s} }
+// As returns the service as s may see it, by the rules of now.
+func (g *Gate) As(s access.Subject) *View {
+	return &View{g: g, subject: s, policies: *g.policies.Load()}
+}
 
 // Operator returns the service with everything in it.
 func (g *Gate) Operator() *View { return &View{g: g, operator: true} }
@@ -93,13 +122,21 @@ func (v *View) ask(ctx context.Context, op, name, key string, a access.Action) e
 	if v.operator {
 		c.Decision.Allowed = true
 	} else {
-		c.Subject = &v.subject
-		c.Decision = v.g.policies[name].Decide(&v.subject, a, key)
+		c.Subject, c.Policy = &v.subject, v.policies[name]
+		c.Decision = c.Policy.Decide(&v.subject, a, key)
 	}
 	return v.settle(ctx, op, c)
 }
 
+// omitting returns v for questions about what a list leaves out.
+func (v *View) omitting() *View {
+	w := *v
+	w.omits = true
+	return &w
+}
+
 func (v *View) settle(ctx context.Context, op string, c Check) error {
+	c.Omits = v.omits
 	v.g.observe(ctx, c)
 	if !c.Decision.Allowed {
 		return &store.Error{Op: op, Bucket: c.Bucket, Key: c.Key, Err: &Denied{c}}
@@ -115,12 +152,12 @@ func (v *View) visible(ctx context.Context, op, name, prefix string) ([]store.Ke
 		c.Decision.Allowed = true
 		return nil, v.settle(ctx, op, c)
 	}
-	c.Subject = &v.subject
-	ranges := v.g.policies[name].Visible(&v.subject, prefix)
+	c.Subject, c.Policy = &v.subject, v.policies[name]
+	ranges := c.Policy.Visible(&v.subject, prefix)
 	if len(ranges) > 0 {
 		c.Decision.Allowed = true
 	} else {
-		c.Decision = v.g.policies[name].Decide(&v.subject, access.List, prefix)
+		c.Decision = c.Policy.Decide(&v.subject, access.List, prefix)
 		c.Decision.Allowed = false
 	}
 	if err := v.settle(ctx, op, c); err != nil {
@@ -170,7 +207,7 @@ func (v *View) Buckets(ctx context.Context) ([]store.BucketInfo, error) {
 	}
 	seen := list[:0]
 	for _, info := range list {
-		if _, err := v.visible(ctx, "list buckets", info.Name, ""); err == nil {
+		if _, err := v.omitting().visible(ctx, "list buckets", info.Name, ""); err == nil {
 			seen = append(seen, info)
 		}
 	}
@@ -198,7 +235,7 @@ func (v *View) operate(ctx context.Context, op, name string) error {
 	c := Check{Bucket: name, Operator: v.operator}
 	c.Decision.Allowed = v.operator
 	if !v.operator {
-		c.Subject = &v.subject
+		c.Subject, c.Policy = &v.subject, v.policies[name]
 	}
 	return v.settle(ctx, op, c)
 }
@@ -209,6 +246,8 @@ func (v *View) owner(named string) string {
 	switch {
 	case v.operator:
 		return named
+	case v.subject.Function != "":
+		return "function/" + v.subject.Function // no identity has a slash in it
 	case v.subject.Identity == "":
 		return "anonymous"
 	}

@@ -159,8 +159,11 @@ func (w *world) untouched(what string) {
 type counting struct {
 	store.Service
 
-	mu    sync.Mutex
-	calls []string
+	mu     sync.Mutex
+	calls  []string
+	reader io.Reader         // of the last Put
+	after  func(call string) // if not nil, is called after some of the calls
+	silent bool              // does not tell of which type uploads will be
 }
 
 func (c *counting) Bucket(ctx context.Context, name string) (store.Bucket, error) {
@@ -168,7 +171,7 @@ func (c *counting) Bucket(ctx context.Context, name string) (store.Bucket, error
 	if err != nil {
 		return nil, err
 	}
-	return &countingBucket{Bucket: b, note: func(call string) {
+	return &countingBucket{Bucket: b, svc: c, note: func(call string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.calls = append(c.calls, name+" "+call)
@@ -186,11 +189,20 @@ func (c *counting) take() []string {
 
 type countingBucket struct {
 	store.Bucket
+	svc  *counting
 	note func(string)
+}
+
+// done is called at the end of a call that something may happen after.
+func (b *countingBucket) done(call string) {
+	if b.svc.after != nil {
+		b.svc.after(call)
+	}
 }
 
 func (b *countingBucket) Stat(ctx context.Context, key string, o *store.GetOptions) (*store.Info, error) {
 	b.note("Stat")
+	defer b.done("Stat")
 	return b.Bucket.Stat(ctx, key, o)
 }
 
@@ -201,6 +213,7 @@ func (b *countingBucket) Get(ctx context.Context, key string, o *store.GetOption
 
 func (b *countingBucket) Put(ctx context.Context, key string, r io.Reader, o *store.PutOptions) (*store.Info, error) {
 	b.note("Put")
+	b.svc.reader = r
 	return b.Bucket.Put(ctx, key, r, o)
 }
 
@@ -251,7 +264,12 @@ func (b *countingBucket) CopyPart(ctx context.Context, key, id string, n int, sr
 
 func (b *countingBucket) ListParts(ctx context.Context, key, id string, o *store.ListPartsOptions) (*store.PartsPage, error) {
 	b.note("ListParts")
-	return b.Bucket.ListParts(ctx, key, id, o)
+	defer b.done("ListParts")
+	page, err := b.Bucket.ListParts(ctx, key, id, o)
+	if err == nil && b.svc.silent {
+		page.Attributes = nil
+	}
+	return page, err
 }
 
 func (b *countingBucket) ListUploads(ctx context.Context, o *store.ListUploadsOptions) (*store.UploadsPage, error) {

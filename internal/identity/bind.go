@@ -50,6 +50,16 @@ func (p *Pool) guest(ctx context.Context, id string) error {
 	})
 }
 
+// IdentityOf returns the identity id of a login. If it has none yet, because it
+// never signed in, the error is fs.ErrNotExist.
+func (p *Pool) IdentityOf(ctx context.Context, provider, subject string) (id string, err error) {
+	err = p.db.View(ctx, func(t *state.Tx) error {
+		id, err = t.IdentityOf(ctx, state.Login{Provider: provider, Subject: subject})
+		return err
+	})
+	return id, err
+}
+
 func noGuests() error {
 	return unauthorized("Unauthenticated access is not supported for this identity pool.", nil)
 }

@@ -21,7 +21,8 @@
 //
 // A session token holds, sealed, all that is to be known about a request: no
 // table of sessions is kept. It opens only together with the access key id it
-// was issued with. Operator keys are long-lived and kept in the state.
+// was issued with. The keys of operators, and of functions, which are programs
+// with rules of their own, are long-lived and kept in the state.
 //
 // # Errors
 //
@@ -133,7 +134,7 @@ type Pool struct {
 	guests   *Limiter // by address
 	binds    *Limiter // by identity
 	openID   openIDKey
-	keySeals *Sealer // of operator keys
+	keySeals *Sealer // of the keys of operators and functions
 
 	refreshing sync.Mutex // guards what follows
 	watch      *state.Watch
@@ -143,11 +144,11 @@ type Pool struct {
 	tried      atomic.Int64 // when memory was last compared, in Unix nanoseconds
 	refreshed  atomic.Int64 // when it was last known to be right
 
-	mem       sync.RWMutex // guards what follows
-	epochs    map[state.Login]uint64
-	operators map[string]Secret        // by access key id
-	groups    map[state.Login][]string // that were asked for since the state last changed
-	changed   uint64                   // how often it has
+	mem     sync.RWMutex // guards what follows
+	epochs  map[state.Login]uint64
+	keys    map[string]longLived     // by access key id
+	groups  map[state.Login][]string // that were asked for since the state last changed
+	changed uint64                   // how often it has
 }
 
 // New returns the pool that cfg describes, with everything in memory that

@@ -72,14 +72,14 @@ func TestOperatorKeyWhoseSealIsLost(t *testing.T) {
 	h := newHome(t)
 	id := "CUBBY" + strings.Repeat("A", 15)
 	err := h.db.Update(t.Context(), func(tx *state.Tx) error {
-		return tx.AddOperatorKey(t.Context(), &state.OperatorKey{ID: id, Sealed: []byte("gibberish")})
+		return tx.AddAccessKey(t.Context(), &state.AccessKey{ID: id, Sealed: []byte("gibberish")})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.restart()
 	h.openRefused("key whose seal is lost", id, "", CodeInvalidAccessKeyID)
-	all, err := h.OperatorKeys(t.Context())
+	all, err := h.AccessKeys(t.Context())
 	if err != nil || len(all) != 1 || !all[0].Lost {
 		t.Errorf("keys are %+v, %v", all, err)
 	}

@@ -137,6 +137,10 @@ func TestRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	function, _, err := h.AddFunctionKey(ctx, "", "resize")
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, first, err := h.OpenIDToken(ctx, NewID("eu-1"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +181,9 @@ func TestRotation(t *testing.T) {
 	h.openRefused("session of the old key", c.AccessKeyID, c.SessionToken.Reveal(), CodeInvalidToken)
 	if got, who, err := h.Open(ctx, key, ""); err != nil || !who.Operator || got.Reveal() != secret.Reveal() {
 		t.Errorf("operator key after rotation: %+v, %v", who, err)
+	}
+	if _, who, err := h.Open(ctx, function, ""); err != nil || who.Subject.Function != "resize" {
+		t.Errorf("function key after rotation: %+v, %v", who, err)
 	}
 	verifyOpenID(t, h, first.Reveal())
 

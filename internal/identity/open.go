@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	sessionPrefix  = "ASIA" // of the access key id of a session
-	operatorPrefix = "CUBBY"
-	accessKeySize  = 20
-	tokenSizeMax   = 2048 // of a session token: it has to fit into URLs
-	openedMax      = 1024
-	groupsMax      = 10_000 // logins whose groups are held in memory
+	sessionPrefix   = "ASIA" // of the access key id of a session
+	longLivedPrefix = "CUBBY"
+	accessKeySize   = 20
+	tokenSizeMax    = 2048 // of a session token: it has to fit into URLs
+	openedMax       = 1024
+	groupsMax       = 10_000 // logins whose groups are held in memory
 )
 
 var tokenEncoding = base64.RawURLEncoding.Strict()
@@ -32,7 +32,7 @@ type Principal struct {
 	Operator    bool           // may do everything; Subject is empty
 	Subject     access.Subject // its slices and maps are shared: not to be changed
 	AccessKeyID string
-	Expires     time.Time // zero for an operator
+	Expires     time.Time // zero for an operator or a function
 }
 
 // newAccessKeyID returns a random access key id of the usual form.
@@ -113,7 +113,7 @@ type openedKey struct {
 }
 
 // Open tells who holds an access key, and the secret to check a signature
-// with. Without a session token the key is an operator's.
+// with. Without a session token the key is that of an operator or a function.
 //
 // The error has the code InvalidAccessKeyId for a key that is unknown or
 // revoked, InvalidToken for a token that is not of this pool or not of that
@@ -124,7 +124,7 @@ func (p *Pool) Open(ctx context.Context, accessKeyID, sessionToken string) (Secr
 		return Secret{}, nil, err
 	}
 	if sessionToken == "" {
-		return p.openOperator(ctx, accessKeyID)
+		return p.openLongLived(ctx, accessKeyID)
 	}
 	s, err := p.openSession(accessKeyID, sessionToken)
 	if err != nil {

@@ -13,16 +13,19 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/internal/state"
 )
 
-// operatorNameMax is the longest name of an operator key, in bytes.
-const operatorNameMax = 128
+// keyNameMax is the longest name of an access key, in bytes.
+const keyNameMax = 128
 
-// OperatorKey is a long-lived access key of an operator, without its secret.
-type OperatorKey struct {
+// AccessKey is a long-lived access key, without its secret: of an operator, or of
+// a function, which is a program that has rules of its own.
+type AccessKey struct {
 	AccessKeyID string
 	Name        string // for people to know it by
+	Function    string // whose it is; "" for an operator's
 	Created     time.Time
 	Revoked     time.Time // zero if it was not revoked
 	Lost        bool      // its secret cannot be read: the server key that sealed it is gone
@@ -31,17 +34,38 @@ type OperatorKey struct {
 // AddOperatorKey makes a new operator key. Its secret can be read only now.
 // Every server on the same state knows the key a second later.
 func (p *Pool) AddOperatorKey(ctx context.Context, name string) (accessKeyID string, secret Secret, err error) {
-	if len(name) > operatorNameMax || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return "", Secret{}, invalid(fmt.Sprintf("The name of a key must be a text of at most %d bytes.", operatorNameMax))
+	return p.addKey(ctx, name, "")
+}
+
+// AddFunctionKey makes a new key of the function that rules call function:NAME.
+// It may do what they say, and nothing else; there may be several of one function.
+// Otherwise it is as AddOperatorKey.
+func (p *Pool) AddFunctionKey(ctx context.Context, name, function string) (accessKeyID string, secret Secret, err error) {
+	// A name is good if a rule can have it.
+	rule := access.Rule{Path: "x/*", Who: "function:" + function, Actions: access.Get}
+	if _, _, err := access.Compile([]access.Rule{rule}, nil); err != nil {
+		text := "no rule can name it"
+		if e, ok := errors.AsType[*access.Error](err); ok && len(e.Problems) > 0 {
+			text = e.Problems[0].Text
+		}
+		return "", Secret{}, invalid("The name of the function is not valid: " + text + ".")
+	}
+	return p.addKey(ctx, name, function)
+}
+
+func (p *Pool) addKey(ctx context.Context, name, function string) (accessKeyID string, secret Secret, err error) {
+	if len(name) > keyNameMax || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return "", Secret{}, invalid(fmt.Sprintf("The name of a key must be a text of at most %d bytes.", keyNameMax))
 	}
 	var b [30]byte
 	rand.Read(b[:])
 	// Without + and /, which have a meaning in shells and addresses.
 	text := base64.RawURLEncoding.EncodeToString(b[:])
-	id := newAccessKeyID(operatorPrefix)
+	id := newAccessKeyID(longLivedPrefix)
 	err = p.db.Update(ctx, func(t *state.Tx) error {
-		sealed := p.keySeals.Seal([]byte(text), []byte(id))
-		return t.AddOperatorKey(ctx, &state.OperatorKey{ID: id, Name: name, Sealed: sealed})
+		k := &state.AccessKey{ID: id, Name: name, Function: function}
+		k.Sealed = p.keySeals.Seal([]byte(text), keyContext(k))
+		return t.AddAccessKey(ctx, k)
 	})
 	if err == nil {
 		err = p.reload(ctx)
@@ -52,27 +76,34 @@ func (p *Pool) AddOperatorKey(ctx context.Context, name string) (accessKeyID str
 	return id, NewSecret(text), nil
 }
 
-// OperatorKeys returns all operator keys, revoked ones too, the oldest first.
-func (p *Pool) OperatorKeys(ctx context.Context) ([]OperatorKey, error) {
-	var all []OperatorKey
+// keyContext is what the secret of a key belongs to. Whose the key is belongs to
+// it: who can write to the state alone cannot make an operator's of a function's.
+func keyContext(k *state.AccessKey) []byte {
+	return []byte(k.ID + k.Function) // the first is of fixed size
+}
+
+// AccessKeys returns all access keys of operators and functions, revoked ones too,
+// the oldest first.
+func (p *Pool) AccessKeys(ctx context.Context) ([]AccessKey, error) {
+	var all []AccessKey
 	err := p.db.View(ctx, func(t *state.Tx) error {
-		keys, err := t.OperatorKeys(ctx)
+		keys, err := t.AccessKeys(ctx)
 		for _, k := range keys {
-			_, bad := p.keySeals.Open(k.Sealed, []byte(k.ID))
-			all = append(all, OperatorKey{k.ID, k.Name, k.Created, k.Revoked, bad != nil})
+			_, bad := p.keySeals.Open(k.Sealed, keyContext(&k))
+			all = append(all, AccessKey{k.ID, k.Name, k.Function, k.Created, k.Revoked, bad != nil})
 		}
 		return err
 	})
 	return all, internal(err)
 }
 
-// RevokeOperatorKey revokes an operator key for ever; every server on the same
-// state refuses it a second later. If there is no such key the error has the
-// code ResourceNotFoundException.
-func (p *Pool) RevokeOperatorKey(ctx context.Context, accessKeyID string) error {
+// RevokeAccessKey revokes a key for ever; every server on the same state refuses
+// it a second later. If there is no such key the error has the code
+// ResourceNotFoundException.
+func (p *Pool) RevokeAccessKey(ctx context.Context, accessKeyID string) error {
 	err := p.db.Update(ctx, func(t *state.Tx) error {
-		err := t.RevokeOperatorKey(ctx, accessKeyID)
-		return gone(err, "There is no operator key '"+accessKeyID+"'.")
+		err := t.RevokeAccessKey(ctx, accessKeyID)
+		return gone(err, "There is no access key '"+accessKeyID+"'.")
 	})
 	if err == nil {
 		err = p.reload(ctx)
@@ -88,61 +119,69 @@ func gone(err error, message string) error {
 	return err
 }
 
-// usable yields the secrets of the keys that may be used, by access key id.
-func (p *Pool) usable(keys iter.Seq[state.OperatorKey]) iter.Seq2[string, Secret] {
-	return func(yield func(string, Secret) bool) {
+// longLived is an access key that may be used.
+type longLived struct {
+	secret   Secret
+	function string // "" for an operator's
+}
+
+// usable yields the keys that may be used, by access key id.
+func (p *Pool) usable(keys iter.Seq[state.AccessKey]) iter.Seq2[string, longLived] {
+	return func(yield func(string, longLived) bool) {
 		for k := range keys {
-			text, err := p.keySeals.Open(k.Sealed, []byte(k.ID))
-			if err == nil && k.Revoked.IsZero() && !yield(k.ID, NewSecret(string(text))) {
+			text, err := p.keySeals.Open(k.Sealed, keyContext(&k))
+			if err == nil && k.Revoked.IsZero() && !yield(k.ID, longLived{NewSecret(string(text)), k.Function}) {
 				return
 			}
 		}
 	}
 }
 
-func (p *Pool) openOperator(ctx context.Context, accessKeyID string) (Secret, *Principal, error) {
-	secret, ok := p.operatorSecret(accessKeyID)
-	if !ok && strings.HasPrefix(accessKeyID, operatorPrefix) && len(accessKeyID) == accessKeySize {
+func (p *Pool) openLongLived(ctx context.Context, accessKeyID string) (Secret, *Principal, error) {
+	k, ok := p.longLived(accessKeyID)
+	if !ok && strings.HasPrefix(accessKeyID, longLivedPrefix) && len(accessKeyID) == accessKeySize {
 		// It may have been made by another process just now. An error leaves
 		// the key unknown.
 		_ = p.reload(ctx)
-		secret, ok = p.operatorSecret(accessKeyID)
+		k, ok = p.longLived(accessKeyID)
 	}
 	if !ok {
 		return Secret{}, nil, &Error{Code: CodeInvalidAccessKeyID, Message: "There is no such access key."}
 	}
-	return secret, &Principal{Operator: true, AccessKeyID: accessKeyID}, nil
+	who := &Principal{AccessKeyID: accessKeyID, Operator: k.function == ""}
+	who.Subject.Function = k.function
+	return k.secret, who, nil
 }
 
-func (p *Pool) operatorSecret(accessKeyID string) (Secret, bool) {
+func (p *Pool) longLived(accessKeyID string) (longLived, bool) {
 	p.mem.RLock()
 	defer p.mem.RUnlock()
-	s, ok := p.operators[accessKeyID]
-	return s, ok
+	k, ok := p.keys[accessKeyID]
+	return k, ok
 }
 
-// reseal seals the operator keys anew that an old server key has sealed, so
+// reseal seals the access keys anew that an old server key has sealed, so
 // that the old one can be dropped.
 func (p *Pool) reseal(ctx context.Context) error {
-	old := make(map[string][]byte)
+	anew := make(map[string][]byte)
 	err := p.db.View(ctx, func(t *state.Tx) error {
-		keys, err := t.OperatorKeys(ctx)
+		keys, err := t.AccessKeys(ctx)
 		for _, k := range keys {
 			if p.keySeals.Current(k.Sealed) {
 				continue
 			}
-			if text, err := p.keySeals.Open(k.Sealed, []byte(k.ID)); err == nil {
-				old[k.ID] = text
+			if text, err := p.keySeals.Open(k.Sealed, keyContext(&k)); err == nil {
+				anew[k.ID] = p.keySeals.Seal(text, keyContext(&k))
 			}
 		}
 		return err
 	})
-	if err != nil || len(old) == 0 {
+	if err != nil || len(anew) == 0 {
 		return err
 	}
 	return p.db.Update(ctx, func(t *state.Tx) error {
-		for id, text := range old {
-			if err := t.ResealOperatorKey(ctx, id, p.keySeals.Seal(text, []byte(id))); err != nil {
+		for id, sealed := range anew {
+			if err := t.ResealAccessKey(ctx, id, sealed); err != nil {
 				return err
 			}
 		}

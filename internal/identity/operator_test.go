@@ -1,12 +1,18 @@
 package identity
 
 import (
+	"database/sql"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/cubby-storage/cubby/access"
+	"github.com/cubby-storage/cubby/internal/state"
 )
 
 func TestOperatorKeys(t *testing.T) {
@@ -33,14 +39,14 @@ func TestOperatorKeys(t *testing.T) {
 	h.openRefused("key of AWS", "AKIA"+strings.Repeat("A", 16), "", CodeInvalidAccessKeyID)
 	h.openRefused("no key", "", "", CodeInvalidAccessKeyID)
 
-	if err := h.RevokeOperatorKey(ctx, id); err != nil {
+	if err := h.RevokeAccessKey(ctx, id); err != nil {
 		t.Fatal(err)
 	}
 	h.openRefused("revoked key", id, "", CodeInvalidAccessKeyID)
 	h.restart()
 	h.openRefused("revoked key after a restart", id, "", CodeInvalidAccessKeyID)
-	refuses(t, "revoking no key", h.RevokeOperatorKey(ctx, "x"), CodeNotFound)
-	all, err := h.OperatorKeys(ctx)
+	refuses(t, "revoking no key", h.RevokeAccessKey(ctx, "x"), CodeNotFound)
+	all, err := h.AccessKeys(ctx)
 	if err != nil || len(all) != 1 || all[0].Name != "backup" || all[0].Revoked.IsZero() || all[0].Lost {
 		t.Errorf("keys are %+v, %v", all, err)
 	}
@@ -66,7 +72,7 @@ func TestOperatorKeysOfAnotherProcess(t *testing.T) {
 	if _, _, err := h.Open(ctx, id, ""); err != nil { // at once
 		t.Error(err)
 	}
-	if err := p2.RevokeOperatorKey(ctx, id); err != nil {
+	if err := p2.RevokeAccessKey(ctx, id); err != nil {
 		t.Fatal(err)
 	}
 	h.clock.add(refreshEvery)
@@ -155,5 +161,100 @@ func TestOpenIDKeyIsOne(t *testing.T) {
 	}
 	if a, b := <-got, <-got; a != b {
 		t.Errorf("two processes sign with the keys %s and %s", a, b)
+	}
+}
+
+// TestFunctionKeys are keys of programs that have rules of their own: whoever
+// holds one is that function, and neither an operator nor a user.
+func TestFunctionKeys(t *testing.T) {
+	h := newHome(t)
+	ctx := t.Context()
+	operator, _, err := h.AddOperatorKey(ctx, "ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, secret, err := h.AddFunctionKey(ctx, "worker 1", "resize")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := h.AddFunctionKey(ctx, "", "größe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for key, function := range map[string]string{id: "resize", other: "größe"} {
+			got, who, err := h.Open(ctx, key, "")
+			if err != nil || who.Operator || who.AccessKeyID != key || !reflect.DeepEqual(who.Subject, access.Subject{Function: function}) {
+				t.Errorf("the function is %+v, %v", who, err)
+			}
+			if key == id && got.Reveal() != secret.Reveal() {
+				t.Error("the secret is another one")
+			}
+		}
+		if _, who, err := h.Open(ctx, operator, ""); err != nil || !who.Operator || who.Subject.Function != "" {
+			t.Errorf("the operator is %+v, %v", who, err)
+		}
+		h.restart()
+	}
+	c := h.credentials(h.id(nil), nil)
+	h.openRefused("function key with a session token", id, c.SessionToken.Reveal(), CodeInvalidToken)
+
+	if err := h.RevokeAccessKey(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	h.openRefused("revoked key", id, "", CodeInvalidAccessKeyID)
+	all, err := h.AccessKeys(ctx)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("keys are %+v, %v", all, err)
+	}
+	for _, k := range all {
+		want := map[string]string{operator: "", id: "resize", other: "größe"}[k.AccessKeyID]
+		if k.Function != want || k.Lost || k.Revoked.IsZero() == (k.AccessKeyID == id) {
+			t.Errorf("listed is %+v", k)
+		}
+	}
+	for _, function := range []string{"", "a/b", "*", "{x}", "$", ":x", ".", "..", "a\nb", "\xff", "e\u0301", strings.Repeat("n", 129)} {
+		_, _, err := h.AddFunctionKey(ctx, "", function)
+		refuses(t, "function "+function, err, CodeInvalidParameter)
+	}
+	_, _, err = h.AddFunctionKey(ctx, "a\nb", "resize")
+	refuses(t, "name of two lines", err, CodeInvalidParameter)
+}
+
+// TestFunctionKeyIsNoOperatorKey even to those who can write to the state: the
+// seal holds whose the secret is.
+func TestFunctionKeyIsNoOperatorKey(t *testing.T) {
+	for _, becomes := range []string{"", "index"} {
+		h := newHome(t)
+		ctx := t.Context()
+		id, _, err := h.AddFunctionKey(ctx, "", "resize")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = h.db.Update(ctx, func(tx *state.Tx) error {
+			keys, err := tx.AccessKeys(ctx)
+			if err != nil {
+				return err
+			}
+			k := keys[0]
+			k.ID, k.Function = "CUBBY"+strings.Repeat("A", 15), becomes
+			return tx.AddAccessKey(ctx, &k)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := sql.Open("sqlite", filepath.Join(h.dir, "state.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(ctx, "UPDATE operator_keys SET function = ? WHERE id = ?", becomes, id); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h.restart()
+		h.openRefused("key that was moved to "+becomes, id, "", CodeInvalidAccessKeyID)
+		h.openRefused("copy of a key for "+becomes, "CUBBY"+strings.Repeat("A", 15), "", CodeInvalidAccessKeyID)
 	}
 }

@@ -122,7 +122,7 @@ func (p *Pool) refresh(ctx context.Context) error {
 func (p *Pool) load(ctx context.Context, now time.Time, all bool) error {
 	var changes state.Changes
 	var epochs []state.Epoch
-	var keys []state.OperatorKey
+	var keys []state.AccessKey
 	err := p.db.View(ctx, func(t *state.Tx) (err error) {
 		if changes, err = t.Changes(ctx); err != nil {
 			return err
@@ -137,8 +137,8 @@ func (p *Pool) load(ctx context.Context, now time.Time, all bool) error {
 				return err
 			}
 		}
-		if all || changes.OperatorKeys != p.changes.OperatorKeys {
-			keys, err = t.OperatorKeys(ctx)
+		if all || changes.AccessKeys != p.changes.AccessKeys {
+			keys, err = t.AccessKeys(ctx)
 		}
 		return err
 	})
@@ -156,8 +156,8 @@ func (p *Pool) load(ctx context.Context, now time.Time, all bool) error {
 	for _, e := range epochs {
 		p.epochs[e.Login] = e.Count
 	}
-	if all || changes.OperatorKeys != p.changes.OperatorKeys {
-		p.operators = maps.Collect(p.usable(slices.Values(keys)))
+	if all || changes.AccessKeys != p.changes.AccessKeys {
+		p.keys = maps.Collect(p.usable(slices.Values(keys)))
 	}
 	p.changes = changes
 	return nil

@@ -8,7 +8,10 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/cubby-storage/cubby/internal/gate"
 	"github.com/cubby-storage/cubby/internal/sigv4"
 	"github.com/cubby-storage/cubby/store"
 )
@@ -115,10 +118,26 @@ func asError(err error, op string) *Error {
 	if e, ok := errors.AsType[*sigv4.Error](err); ok {
 		return (&Error{Code: e.Code, Message: e.Message, Err: err}).complete()
 	}
+	if l, ok := errors.AsType[*gate.Limited](err); ok {
+		return limited(l, err)
+	}
 	e := &Error{Code: codeOf(err, op), Err: err}
 	if cause, ok := errors.AsType[*store.Error](err); ok && e.Code == "InvalidArgument" {
 		// What is wrong with what the caller sent is theirs to know.
 		e.Message = "An argument is not valid: " + strings.TrimSuffix(cause.Err.Error(), ": "+fs.ErrInvalid.Error()) + "."
+	}
+	return e.complete()
+}
+
+// limited is the error for what is not within the limits beside the rules. They
+// are for whoever may write there to know.
+func limited(l *gate.Limited, err error) *Error {
+	e := &Error{Code: "AccessDenied", Err: err}
+	if l.MaxSize > 0 {
+		e.Code = "EntityTooLarge"
+		e.Message = "At most " + itoa(l.MaxSize) + " bytes may be written here."
+	} else {
+		e.Message = "Content of this type may not be written here. These types may: " + strings.Join(l.ContentTypes, ", ") + "."
 	}
 	return e.complete()
 }
@@ -204,11 +223,36 @@ func (c *call) errorXML(e *Error) *xmlWriter {
 	if sig, ok := errors.AsType[*sigv4.Error](e.Err); ok {
 		x.signature(sig)
 	}
+	x.some("CubbyReason", c.reason(e))
 	x.elem("Resource", c.r.URL.Path)
 	x.elem("RequestId", c.id)
 	x.elem("HostId", c.w.Header().Get("X-Amz-Id-2"))
 	x.close("Error")
 	return x
+}
+
+// maxReason is the most bytes of text that say why something was denied.
+const maxReason = 2 << 10
+
+// reason returns why the caller was denied what they asked for, if they may know.
+func (c *call) reason(e *Error) string {
+	d, ok := errors.AsType[*gate.Denied](e.Err)
+	if !ok || c.caller == nil || c.s.opts.Explain == nil {
+		return ""
+	}
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r // U+FFFD for what is not valid
+	}, c.s.opts.Explain(c.caller, d))
+	if len(text) > maxReason {
+		text = text[:maxReason]
+		for !utf8.ValidString(text) {
+			text = text[:len(text)-1]
+		}
+	}
+	return text
 }
 
 // signature writes what a client needs to find its mistake. It has sent all of it.

@@ -20,6 +20,10 @@
 // not implemented, be it a sub-resource, a header or a form of an argument, is
 // answered with NotImplemented and never with something else.
 //
+// Every response has an id in its header, and in its XML if it is an error. What
+// happens on the way to it knows the id by [RequestID], so that it can be told
+// later why a request was denied. The caller is told that only by Options.Explain.
+//
 // # Lists
 //
 // Text that XML cannot hold, such as control characters in a key, shows as U+FFFD
@@ -73,6 +77,10 @@ type Options struct {
 	CORS *CORS
 	// OnError, if not nil, is told of what failed for no fault of the caller.
 	OnError func(ctx context.Context, requestID string, err error)
+	// Explain, if not nil, says why c was denied something. The text goes to c, in
+	// the XML of the error, and nowhere else; "" is none. It tells of rules and of
+	// what there is, so that it must be "" for all who may not know these.
+	Explain func(c *Caller, d *gate.Denied) string
 }
 
 // server is the handler.
@@ -116,7 +124,8 @@ func or[T comparable](v, def T) T {
 
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{s: s, w: w, r: r, ctx: r.Context(), id: requestID()}
+	c := &call{s: s, w: w, r: r, id: requestID()}
+	c.ctx = context.WithValue(r.Context(), callKey{}, c)
 	h := w.Header()
 	h.Set("Server", s.opts.ServerName)
 	h.Set("X-Amz-Request-Id", c.id)
@@ -132,6 +141,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := c.serve(); err != nil {
 		c.fail(err)
 	}
+}
+
+// callKey is the key of the call in its context.
+type callKey struct{}
+
+// RequestID returns the id of the request that ctx belongs to, as the response
+// names it: the gate hands such a ctx to its observer. It is "" for another ctx.
+func RequestID(ctx context.Context) string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.id
+	}
+	return ""
 }
 
 // requestID returns a fresh id. It has to be unique, not secret.

@@ -6,69 +6,70 @@ import (
 	"time"
 )
 
-// OperatorKey is a long-lived access key. Its secret is sealed by the caller.
-type OperatorKey struct {
-	ID      string
-	Name    string
-	Sealed  []byte
-	Created time.Time
-	Revoked time.Time // zero if it was not revoked
+// AccessKey is a long-lived access key. Its secret is sealed by the caller.
+type AccessKey struct {
+	ID       string
+	Name     string
+	Function string // whose key it is; "" for an operator's
+	Sealed   []byte
+	Created  time.Time
+	Revoked  time.Time // zero if it was not revoked
 }
 
-// AddOperatorKey stores a new key; its times are set here.
+// AddAccessKey stores a new key; its times are set here.
 // If the id is taken the error wraps fs.ErrExist.
-func (t *Tx) AddOperatorKey(ctx context.Context, k *OperatorKey) error {
+func (t *Tx) AddAccessKey(ctx context.Context, k *AccessKey) error {
 	if _, err := t.change(ctx, "operator_keys"); err != nil {
-		return wrap("add operator key", k.ID, err)
+		return wrap("add access key", k.ID, err)
 	}
-	_, err := t.tx.ExecContext(ctx, `INSERT INTO operator_keys (id, name, sealed, created) VALUES (?, ?, ?, ?)`,
-		k.ID, k.Name, k.Sealed, t.now.Unix())
-	return wrap("add operator key", k.ID, err)
+	_, err := t.tx.ExecContext(ctx, `INSERT INTO operator_keys (id, name, function, sealed, created) VALUES (?, ?, ?, ?, ?)`,
+		k.ID, k.Name, k.Function, k.Sealed, t.now.Unix())
+	return wrap("add access key", k.ID, err)
 }
 
-// OperatorKeys returns all keys, revoked ones too, the oldest first.
-func (t *Tx) OperatorKeys(ctx context.Context) ([]OperatorKey, error) {
+// AccessKeys returns all keys, revoked ones too, the oldest first.
+func (t *Tx) AccessKeys(ctx context.Context) ([]AccessKey, error) {
 	rows, err := t.tx.QueryContext(ctx,
-		`SELECT id, name, sealed, created, coalesce(revoked, 0) FROM operator_keys ORDER BY created, id`)
+		`SELECT id, name, function, sealed, created, coalesce(revoked, 0) FROM operator_keys ORDER BY created, id`)
 	if err != nil {
-		return nil, wrap("list operator keys", "", err)
+		return nil, wrap("list access keys", "", err)
 	}
 	defer rows.Close()
-	var all []OperatorKey
+	var all []AccessKey
 	for rows.Next() {
-		var k OperatorKey
+		var k AccessKey
 		var created, revoked int64
-		if err := rows.Scan(&k.ID, &k.Name, &k.Sealed, &created, &revoked); err != nil {
-			return nil, wrap("list operator keys", "", err)
+		if err := rows.Scan(&k.ID, &k.Name, &k.Function, &k.Sealed, &created, &revoked); err != nil {
+			return nil, wrap("list access keys", "", err)
 		}
 		k.Created, k.Revoked = time.Unix(created, 0), unix(revoked)
 		all = append(all, k)
 	}
-	return all, wrap("list operator keys", "", rows.Err())
+	return all, wrap("list access keys", "", rows.Err())
 }
 
-// RevokeOperatorKey revokes a key for ever. Revoking it again changes nothing.
+// RevokeAccessKey revokes a key for ever. Revoking it again changes nothing.
 // If there is no such key the error wraps fs.ErrNotExist.
-func (t *Tx) RevokeOperatorKey(ctx context.Context, id string) error {
+func (t *Tx) RevokeAccessKey(ctx context.Context, id string) error {
 	if _, err := t.change(ctx, "operator_keys"); err != nil {
-		return wrap("revoke operator key", id, err)
+		return wrap("revoke access key", id, err)
 	}
 	r, err := t.tx.ExecContext(ctx, `UPDATE operator_keys SET revoked = coalesce(revoked, ?) WHERE id = ?`,
 		t.now.Unix(), id)
-	return wrap("revoke operator key", id, one(r, err))
+	return wrap("revoke access key", id, one(r, err))
 }
 
-// ResealOperatorKey replaces the sealed secret of a key by another seal of it.
-func (t *Tx) ResealOperatorKey(ctx context.Context, id string, sealed []byte) error {
+// ResealAccessKey replaces the sealed secret of a key by another seal of it.
+func (t *Tx) ResealAccessKey(ctx context.Context, id string, sealed []byte) error {
 	r, err := t.tx.ExecContext(ctx, `UPDATE operator_keys SET sealed = ? WHERE id = ?`, sealed, id)
-	return wrap("reseal operator key", id, one(r, err))
+	return wrap("reseal access key", id, one(r, err))
 }
 
 // Changes holds the number of the last change of each thing that a program
 // may hold in memory.
 type Changes struct {
-	Epochs       int64
-	OperatorKeys int64
+	Epochs     int64
+	AccessKeys int64
 }
 
 // Changes returns the numbers of the last changes.
@@ -76,7 +77,7 @@ func (t *Tx) Changes(ctx context.Context) (Changes, error) {
 	var c Changes
 	err := t.tx.QueryRowContext(ctx, `SELECT
 		(SELECT seq FROM changes WHERE topic = 'epochs'),
-		(SELECT seq FROM changes WHERE topic = 'operator_keys')`).Scan(&c.Epochs, &c.OperatorKeys)
+		(SELECT seq FROM changes WHERE topic = 'operator_keys')`).Scan(&c.Epochs, &c.AccessKeys)
 	return c, wrap("read changes", "", err)
 }
 

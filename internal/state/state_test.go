@@ -95,6 +95,35 @@ func TestOpenAtTheSameTime(t *testing.T) {
 	wg.Wait()
 }
 
+// TestOldKeysStayOperators brings a file of before there were functions up to date.
+func TestOldKeysStayOperators(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	db, err := Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.w.ExecContext(t.Context(), `ALTER TABLE operator_keys DROP COLUMN function;
+		DELETE FROM migrations WHERE number >= 3;
+		INSERT INTO operator_keys (id, name, sealed, created) VALUES ('A', 'n', x'00', 1)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, path, nil)
+	err = db.View(t.Context(), func(tx *Tx) error {
+		all, err := tx.AccessKeys(t.Context())
+		if err != nil || len(all) != 1 || all[0].ID != "A" || all[0].Function != "" {
+			t.Errorf("keys are %+v, %v", all, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenRefusesANewerFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.db")
 	db, err := Open(path, nil)
@@ -290,23 +319,23 @@ func TestEpochs(t *testing.T) {
 	})
 }
 
-func TestOperatorKeys(t *testing.T) {
+func TestAccessKeys(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "s.db")
 	db := open(t, path, func() time.Time { return time.Unix(1000, 0) })
 	update(t, db, func(tx *Tx) error {
-		for _, id := range []string{"B", "A"} {
-			if err := tx.AddOperatorKey(ctx, &OperatorKey{ID: id, Name: "n", Sealed: []byte(id)}); err != nil {
+		for id, function := range map[string]string{"B": "", "A": "resize"} {
+			if err := tx.AddAccessKey(ctx, &AccessKey{ID: id, Name: "n", Function: function, Sealed: []byte(id)}); err != nil {
 				return err
 			}
 		}
-		if err := tx.AddOperatorKey(ctx, &OperatorKey{ID: "A", Sealed: []byte("x")}); !errors.Is(err, fs.ErrExist) {
+		if err := tx.AddAccessKey(ctx, &AccessKey{ID: "A", Sealed: []byte("x")}); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("second key of that id: %v", err)
 		}
-		if err := tx.RevokeOperatorKey(ctx, "C"); !errors.Is(err, fs.ErrNotExist) {
+		if err := tx.RevokeAccessKey(ctx, "C"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("revoking no key: %v", err)
 		}
-		return tx.RevokeOperatorKey(ctx, "B")
+		return tx.RevokeAccessKey(ctx, "B")
 	})
 
 	// Another process has the same file open.
@@ -323,23 +352,23 @@ func TestOperatorKeys(t *testing.T) {
 	if n, err := w.Version(ctx); err != nil || n != before {
 		t.Errorf("version went from %d to %d, %v without a change", before, n, err)
 	}
-	update(t, db, func(tx *Tx) error { return tx.ResealOperatorKey(ctx, "A", []byte("a")) })
+	update(t, db, func(tx *Tx) error { return tx.ResealAccessKey(ctx, "A", []byte("a")) })
 	if n, err := w.Version(ctx); err != nil || n == before {
 		t.Errorf("version is %d, %v after a change elsewhere", n, err)
 	}
 	before, _ = w.Version(ctx)
-	update(t, db2, func(tx *Tx) error { return tx.RevokeOperatorKey(ctx, "B") })
+	update(t, db2, func(tx *Tx) error { return tx.RevokeAccessKey(ctx, "B") })
 	if n, err := w.Version(ctx); err != nil || n == before {
 		t.Errorf("version is %d, %v after a change of our own", n, err)
 	}
 	err = db2.View(ctx, func(tx *Tx) error {
-		all, err := tx.OperatorKeys(ctx)
+		all, err := tx.AccessKeys(ctx)
 		if err != nil || len(all) != 2 || all[0].ID != "A" || string(all[0].Sealed) != "a" || !all[0].Revoked.IsZero() ||
-			!all[1].Revoked.Equal(time.Unix(1000, 0)) {
+			all[0].Function != "resize" || all[1].Function != "" || all[0].Name != "n" || !all[1].Revoked.Equal(time.Unix(1000, 0)) {
 			t.Errorf("keys are %+v, %v", all, err)
 		}
 		c, err := tx.Changes(ctx)
-		if err != nil || c.OperatorKeys == 0 || c.Epochs != 0 {
+		if err != nil || c.AccessKeys == 0 || c.Epochs != 0 {
 			t.Errorf("changes are %+v, %v", c, err)
 		}
 		return nil

@@ -1,107 +1,232 @@
-// Package outputs reads and writes amplify_outputs.json, the file that tells an
-// Amplify client where its storage and its users are.
+// Package outputs reads, checks, converts and writes the configuration of an app
+// that is built on Amplify: where its files and its users are.
 //
-// [Read] takes versions 1 to 1.5 and keeps what storage and signing in need: the
-// buckets with their rules, the user pool, the identity pool, and, under
-// custom.cubby, where a Cubby server answers. [Outputs.Write] writes version 1.4.
+// One model, [Outputs], stands for all the formats in which Amplify has written
+// that down: amplify_outputs.json in its versions 1 to 1.5, the ResourcesConfig
+// that Amplify.configure takes, aws-exports.js, and amplifyconfiguration.json of
+// the JavaScript and of the mobile libraries. [Read] finds out which one it has.
+// [Outputs.WriteAs] writes any of them, and warns of what the format cannot hold.
+//
+// Where a Cubby server answers stands under custom.cubby.
+//
+// # Fidelity
+//
+// What a file says about other things than users and files is kept in
+// [Outputs.Extra], and written back to the same format. The order of the keys of
+// an object means nothing and may change; a key that is null is as good as missing.
+//
+// # Rules
+//
+// A bucket has its rules as Paths, in the words of the file; [Bucket.Rules] and
+// [Paths] translate to and from the words of package access.
 //
 // # Errors
 //
-// An error of Read is an [*Error]: it names the place in the file.
+// What is wrong with a file is [Errors]: each [*Error] names the place. All of
+// them match fs.ErrInvalid.
 package outputs
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
+	"strconv"
+	"strings"
 )
 
-// Version is what Write writes.
+// Version is the version of amplify_outputs.json that is written if neither the
+// model nor the options name one.
 const Version = "1.4"
 
-// Outputs is what the file says.
+// Outputs is the configuration of an app.
 type Outputs struct {
-	Version string   `json:"version"`
-	Auth    *Auth    `json:"auth,omitempty"`
-	Storage *Storage `json:"storage,omitempty"`
-	Custom  *Custom  `json:"custom,omitempty"`
+	Version string // of amplify_outputs.json: "1" to "1.5"; "" if it came from elsewhere
+	Schema  string // its $schema, which only editors look at
+	Auth    *Auth
+	Storage *Storage
+	Custom  *Custom
+
+	// Format is what was read; "" is AmplifyOutputs. Extra is what else stood
+	// there, in the words of that format.
+	Format Format
+	Extra  []Extra
 }
 
 // Auth says who the users are.
 type Auth struct {
-	Region           string `json:"aws_region"`
-	UserPoolID       string `json:"user_pool_id,omitempty"`
-	UserPoolClientID string `json:"user_pool_client_id,omitempty"`
-	IdentityPoolID   string `json:"identity_pool_id,omitempty"`
-	// Guests says whether visitors that are not signed in have an identity. A
-	// file that does not say allows them.
-	Guests bool    `json:"unauthenticated_identities_enabled"`
-	Groups []Group `json:"groups,omitempty"`
+	Region           string
+	UserPoolID       string
+	UserPoolClientID string
+	IdentityPoolID   string
+	// Guests says whether visitors that are not signed in have an identity. An
+	// amplify_outputs.json that does not say allows them.
+	Guests bool
+	Groups []Group
+
+	Password           *PasswordPolicy
+	OAuth              *OAuth
+	RequiredAttributes []string // at sign-up: "email", "given_name", ...
+	UsernameAttributes []string // "email", "phone_number" or "username"
+	VerificationTypes  []string // "email" or "phone_number"
+	SignUpVerification string   // "code" or "link"; amplify_outputs.json has no word for it
+	MFA                string   // "NONE", "OPTIONAL" or "REQUIRED"
+	MFAMethods         []string // "SMS", "TOTP" or "EMAIL"
+	Passwordless       *Passwordless
 }
 
-// Group is a group of users. In JSON it is {"NAME": {"precedence": 1}}.
+// Group is a group of users.
 type Group struct {
 	Name       string
-	Precedence int
+	Precedence int  // the lowest comes first
+	Unranked   bool // there is no precedence
 }
 
-// MarshalJSON implements json.Marshaler.
-func (g Group) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]map[string]int{g.Name: {"precedence": g.Precedence}})
+// PasswordPolicy says what a password must have.
+type PasswordPolicy struct {
+	MinLength        int // 0 is not said
+	RequireNumbers   bool
+	RequireLowercase bool
+	RequireUppercase bool
+	RequireSymbols   bool
+}
+
+// OAuth says how to sign in on the pages of the user pool.
+type OAuth struct {
+	Providers []string // "GOOGLE", "FACEBOOK", "LOGIN_WITH_AMAZON" or "SIGN_IN_WITH_APPLE"
+	Custom    []string // providers by other names, which only ResourcesConfig has
+	Domain    string
+	Scopes    []string
+	SignIn    []string // where to go on after signing in: URLs
+	SignOut   []string
+	Response  string // "code" or "token"
+}
+
+// Passwordless says how to sign in without a password.
+type Passwordless struct {
+	EmailOTP  bool
+	SMSOTP    bool
+	WebAuthn  *WebAuthn
+	Preferred string // "EMAIL_OTP", "SMS_OTP", "PASSWORD" or "WEB_AUTHN"
+}
+
+// WebAuthn says how to sign in with a passkey.
+type WebAuthn struct {
+	RelyingPartyID   string
+	UserVerification string // "required" or "preferred"
 }
 
 // Storage says which buckets there are.
 type Storage struct {
-	Region  string   `json:"aws_region"`
-	Bucket  string   `json:"bucket_name"` // the default bucket
-	Buckets []Bucket `json:"buckets,omitempty"`
+	Region  string // of the default bucket
+	Bucket  string // the default bucket, by its name in the service
+	Buckets []Bucket
+	Level   string // of keys that name none: "guest", "protected" or "private"; only mobile libraries are told
 }
 
 // Bucket is a bucket under a friendly name.
 type Bucket struct {
-	Name       string `json:"name"`        // in the app
-	BucketName string `json:"bucket_name"` // in the service
-	Region     string `json:"aws_region"`
+	Name       string // in the app
+	BucketName string // in the service
+	Region     string
 	// Paths maps path patterns to who may do what there:
 	// {"public/*": {"guest": ["get", "list"]}}.
-	Paths map[string]map[string][]string `json:"paths,omitempty"`
+	Paths map[string]map[string][]string
 }
 
-// Custom is where a file may say more.
+// Custom is what the developer of the app added.
 type Custom struct {
-	Cubby *Cubby `json:"cubby,omitempty"`
+	Cubby *Cubby
 }
 
 // Cubby says where a Cubby server answers.
 type Cubby struct {
-	S3Endpoint           string `json:"s3_endpoint,omitempty"`
-	IdentityPoolEndpoint string `json:"identity_pool_endpoint,omitempty"`
-	UserPoolEndpoint     string `json:"user_pool_endpoint,omitempty"`
-	PathStyle            bool   `json:"path_style,omitempty"` // the bucket stands in the path
+	S3Endpoint           string
+	IdentityPoolEndpoint string
+	UserPoolEndpoint     string
+	PathStyle            bool // the bucket stands in the path
 }
 
-// Write writes o, as version 1.4, indented by two spaces.
-func (o *Outputs) Write(w io.Writer) error {
-	v := *o
-	v.Version = Version
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(&v)
-}
-
-// Error says what is wrong with a file, and where in it.
-type Error struct {
-	Path string // "storage.buckets[1].aws_region"; "" is the file as a whole
-	Err  error
-}
-
-func (e *Error) Error() string {
-	if e.Path == "" {
-		return "amplify outputs: " + e.Err.Error()
+// cubby returns the place for endpoints, which it makes if there is none.
+func (o *Outputs) cubby() *Cubby {
+	if o.Custom == nil {
+		o.Custom = new(Custom)
 	}
-	return fmt.Sprintf("amplify outputs: %s %v", e.Path, e.Err)
+	if o.Custom.Cubby == nil {
+		o.Custom.Cubby = new(Cubby)
+	}
+	return o.Custom.Cubby
 }
 
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+// Extra is a part of a file that this package does not know, kept as it is.
+type Extra struct {
+	Keys  []string // the way to it; in a list, a key is an index
+	Value json.RawMessage
+}
+
+// Path returns the way as messages show it: custom.mine.
+func (e *Extra) Path() string {
+	path := ""
+	for _, k := range e.Keys {
+		if _, err := strconv.Atoi(k); err == nil {
+			path += "[" + k + "]"
+		} else {
+			path = join(path, k)
+		}
+	}
+	return path
+}
+
+// join returns the path of what is called name in the object at path.
+func join(path, name string) string {
+	name = short(name)
+	switch {
+	case !isName(name):
+		return path + "[" + strconv.Quote(name) + "]"
+	case path == "":
+		return name
+	}
+	return path + "." + name
+}
+
+// short returns s, or what is enough of it for a message.
+func short(s string) string {
+	const enough = 2048
+	if len(s) <= enough {
+		return s
+	}
+	return strings.ToValidUTF8(s[:enough], "") + "..."
+}
+
+// isName reports whether s needs no quotes in a path.
+func isName(s string) bool {
+	for i := range len(s) {
+		if !isWord(s[i]) && s[i] != '-' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Read reads a configuration in whatever format it is. The error is [Errors], or
+// that of r.
+func Read(r io.Reader) (*Outputs, error) {
+	return ReadAs(r, nil)
+}
+
+// Write writes o as amplify_outputs.json: in its own version, or the lowest above
+// it that can hold all of o, if there is one.
+func (o *Outputs) Write(w io.Writer) error {
+	_, err := o.WriteAs(w, nil)
+	return err
+}
+
+// Warning is something that could not be written.
+type Warning struct {
+	// Path is what it is about: in the words of amplify_outputs.json, or such as
+	// it would have, if the model has it, and else in those of the format that
+	// was read.
+	Path string
+	Text string
+}
+
+// String returns the warning as one line.
+func (w Warning) String() string { return w.Path + ": " + w.Text }

@@ -9,10 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/internal/identity"
 	"github.com/cubby-storage/cubby/internal/state"
 	"github.com/cubby-storage/cubby/internal/userpool"
 )
+
+// StateFile is the name of the database of users, identities and keys in the data
+// directory.
+const StateFile = "state.db"
 
 // Admin manages the users and keys of a server. It works beside a running
 // server on the same data directory, which sees the changes within a second.
@@ -34,13 +39,14 @@ type User struct {
 	Created  time.Time `json:"created"`
 }
 
-// Key is an operator key.
+// Key is the key of an operator, or of a function: a program with rules of its own.
 type Key struct {
-	ID      string    `json:"access_key_id"`
-	Secret  string    `json:"secret_access_key,omitempty"` // only when it is made
-	Name    string    `json:"name"`
-	Created time.Time `json:"created"`
-	Revoked bool      `json:"revoked,omitempty"`
+	ID       string    `json:"access_key_id"`
+	Secret   string    `json:"secret_access_key,omitempty"` // only when it is made
+	Name     string    `json:"name"`
+	Function string    `json:"function,omitempty"` // "" for an operator's
+	Created  time.Time `json:"created"`
+	Revoked  bool      `json:"revoked,omitempty"`
 }
 
 // OpenAdmin opens the state of the server that cfg describes, and makes it if
@@ -66,7 +72,7 @@ func OpenAdmin(ctx context.Context, cfg *Config) (_ *Admin, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
-	if a.db, err = state.Open(filepath.Join(cfg.Data, "state.db"), nil); err != nil {
+	if a.db, err = state.Open(filepath.Join(cfg.Data, StateFile), nil); err != nil {
 		return nil, err
 	}
 	// The names of the pools are made once. Clients and paths hold them, and the
@@ -162,6 +168,26 @@ func (a *Admin) Users(ctx context.Context) ([]User, error) {
 	return list, nil
 }
 
+// Subject returns the user as rules see them. Who has never signed in has no identity
+// id yet. If there is no such user the error is fs.ErrNotExist.
+func (a *Admin) Subject(ctx context.Context, username string) (*access.Subject, error) {
+	u, err := a.users.User(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	s := &access.Subject{Authenticated: true, Groups: u.Groups, Sub: u.Sub, Username: u.Name, Claims: map[string]string{}}
+	for name, value := range u.Attributes {
+		if strings.HasPrefix(name, customAttribute) {
+			s.Claims[name] = value
+		}
+	}
+	s.Identity, err = a.ids.IdentityOf(ctx, a.users.ID(), u.Sub)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return s, nil
+}
+
 // NewUser is a user to be made.
 type NewUser struct {
 	Name, Password string
@@ -224,20 +250,30 @@ func (a *Admin) AddKey(ctx context.Context, name string) (*Key, error) {
 	return &Key{ID: id, Secret: secret.Reveal(), Name: name, Created: time.Now().UTC()}, nil
 }
 
-// Keys returns all operator keys without their secrets, the oldest first.
+// AddFunctionKey makes a key with which a program may do what the rules for
+// function:FUNCTION say, and nothing else. Its secret is told only now.
+func (a *Admin) AddFunctionKey(ctx context.Context, name, function string) (*Key, error) {
+	id, secret, err := a.ids.AddFunctionKey(ctx, name, function)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{ID: id, Secret: secret.Reveal(), Name: name, Function: function, Created: time.Now().UTC()}, nil
+}
+
+// Keys returns all keys of operators and functions without their secrets, the oldest first.
 func (a *Admin) Keys(ctx context.Context) ([]Key, error) {
-	all, err := a.ids.OperatorKeys(ctx)
+	all, err := a.ids.AccessKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]Key, len(all))
 	for i, k := range all {
-		list[i] = Key{ID: k.AccessKeyID, Name: k.Name, Created: k.Created, Revoked: !k.Revoked.IsZero()}
+		list[i] = Key{ID: k.AccessKeyID, Name: k.Name, Function: k.Function, Created: k.Created, Revoked: !k.Revoked.IsZero()}
 	}
 	return list, nil
 }
 
-// RevokeKey makes an operator key worthless, for ever.
+// RevokeKey makes a key worthless, for ever.
 func (a *Admin) RevokeKey(ctx context.Context, id string) error {
-	return a.ids.RevokeOperatorKey(ctx, id)
+	return a.ids.RevokeAccessKey(ctx, id)
 }

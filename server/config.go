@@ -72,6 +72,14 @@ type Config struct {
 	Lists string `yaml:"lists,omitempty"`
 	// Amplify set to "strict" accepts only paths that Amplify accepts.
 	Amplify string `yaml:"amplify,omitempty"`
+
+	file *configFile // nil if the settings are not those of a file
+}
+
+// configFile is the file that settings were read from.
+type configFile struct {
+	text []byte
+	was  Config // as they were read, whatever was set since
 }
 
 // Bucket is a bucket and its rules.
@@ -81,7 +89,8 @@ type Bucket struct {
 	Rules   Rules  `yaml:"rules,omitempty"`
 }
 
-// Rules are the access rules of a bucket. In YAML they map a path to who may do what there.
+// Rules are the access rules of a bucket. In YAML they map a path to who may do what
+// there: a list of actions, or a mapping that has the limits of access.Limits beside it.
 type Rules []access.Rule
 
 // Issuer is an OIDC issuer.
@@ -104,7 +113,7 @@ func (r *Rules) UnmarshalYAML(n *yaml.Node) error {
 		return wrong(n, "rules must map paths to rules")
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		path, whos := n.Content[i], n.Content[i+1]
+		path, whos := n.Content[i], aliased(n.Content[i+1])
 		if whos.Kind != yaml.MappingNode {
 			return wrong(whos, "the rules of %q must map who to a list of actions", path.Value)
 		}
@@ -113,22 +122,113 @@ func (r *Rules) UnmarshalYAML(n *yaml.Node) error {
 		}
 		for j := 0; j+1 < len(whos.Content); j += 2 {
 			who, list := whos.Content[j], whos.Content[j+1]
-			var names []string
-			if err := list.Decode(&names); err != nil {
-				return wrong(list, "the actions of %q on %q must be a list", who.Value, path.Value)
-			}
 			rule := access.Rule{Path: path.Value, Who: who.Value, Pos: fmt.Sprintf("%s:%d", ConfigFile, who.Line)}
-			for _, name := range names {
-				a, err := access.ParseAction(name)
-				if err != nil {
-					return wrong(list, "%v", err)
-				}
-				rule.Actions |= a
+			if err := readGrant(&rule, list); err != nil {
+				return err
 			}
 			*r = append(*r, rule)
 		}
 	}
 	return nil
+}
+
+// readGrant reads what a rule gives: a list of actions, or a mapping that has limits
+// beside that list.
+func readGrant(r *access.Rule, n *yaml.Node) error {
+	if n = aliased(n); n.Kind != yaml.MappingNode {
+		return readActions(r, n)
+	}
+	var actions *yaml.Node
+	var limits []string
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], aliased(n.Content[i+1])
+		text := value.Value
+		switch name.Value {
+		case "actions":
+			if actions != nil {
+				return wrong(name, "actions is there twice")
+			}
+			actions = value
+			if err := readActions(r, value); err != nil {
+				return err
+			}
+			continue
+		case "contentTypes":
+			types, ok := words(value)
+			if !ok || len(types) == 0 {
+				return wrong(value, "contentTypes must be a list, such as [image/png, image/*]")
+			}
+			var list []string
+			for _, t := range types {
+				if strings.Contains(t.Value, ",") {
+					return wrong(t, "%q is more than one content type", t.Value)
+				}
+				list = append(list, t.Value)
+			}
+			text = strings.Join(list, ",")
+		case "maxSize", "maxObjects", "quota":
+			if value.Kind != yaml.ScalarNode {
+				return wrong(value, "%s must be one value", name.Value)
+			}
+		default:
+			return wrong(name, "unknown setting %s, beside actions there can be maxSize, contentTypes, maxObjects and quota", name.Value)
+		}
+		limits = append(limits, name.Value+"="+text)
+		var err error
+		if r.Limits, err = access.ParseLimits(limits); err != nil {
+			return wrong(value, "%s", withoutCause(err))
+		}
+	}
+	if actions == nil {
+		return wrong(n, "%q on %q has no actions", r.Who, r.Path)
+	}
+	return nil
+}
+
+// readActions reads a list of actions.
+func readActions(r *access.Rule, n *yaml.Node) error {
+	names, ok := words(n)
+	if !ok {
+		return wrong(n, "the actions of %q on %q must be a list", r.Who, r.Path)
+	}
+	for _, name := range names {
+		a, err := access.ParseAction(name.Value)
+		if err != nil {
+			return wrong(name, "%s", withoutCause(err))
+		}
+		r.Actions |= a
+	}
+	return nil
+}
+
+// words returns the items of a list of texts. Nothing at all is an empty list.
+func words(n *yaml.Node) (list []*yaml.Node, ok bool) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil, true
+	}
+	if n.Kind != yaml.SequenceNode {
+		return nil, false
+	}
+	for _, item := range n.Content {
+		if item = aliased(item); item.Kind != yaml.ScalarNode {
+			return nil, false
+		}
+		list = append(list, item)
+	}
+	return list, true
+}
+
+// aliased returns the node that n stands for.
+func aliased(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// withoutCause returns what err says without its class, which people need not be told.
+func withoutCause(err error) string {
+	return strings.TrimSuffix(err.Error(), ": "+fs.ErrInvalid.Error())
 }
 
 // wrong returns the error for a node that cannot be read.
@@ -152,16 +252,40 @@ func (r Rules) MarshalYAML() (any, error) {
 		if rule.Who == "" && rule.Actions == 0 {
 			continue
 		}
-		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-		for name := range strings.SplitSeq(rule.Actions.String(), ",") {
-			if rule.Actions == 0 {
-				break // which has a name, too
-			}
-			list.Content = append(list.Content, text(name))
-		}
-		whos.Content = append(whos.Content, text(rule.Who), list)
+		whos.Content = append(whos.Content, text(rule.Who), writeGrant(&rule))
 	}
 	return m, nil
+}
+
+// writeGrant is the inverse of readGrant.
+func writeGrant(r *access.Rule) *yaml.Node {
+	var names []string
+	if r.Actions != 0 {
+		names = strings.Split(r.Actions.String(), ",")
+	}
+	limits := r.Limits.String()
+	if limits == "" {
+		return flow(names)
+	}
+	n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{text("actions"), flow(names)}}
+	for limit := range strings.FieldsSeq(limits) {
+		name, value, _ := strings.Cut(limit, "=")
+		v := &yaml.Node{Kind: yaml.ScalarNode, Value: value} // a number stays one
+		if name == "contentTypes" {
+			v = flow(strings.Split(value, ","))
+		}
+		n.Content = append(n.Content, text(name), v)
+	}
+	return n
+}
+
+// flow returns a list on one line.
+func flow(texts []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, t := range texts {
+		n.Content = append(n.Content, text(t))
+	}
+	return n
 }
 
 // text returns a node that is this text, whatever else it might be taken for.
@@ -169,7 +293,8 @@ func text(s string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 }
 
-// ReadConfig reads the settings of the server whose data directory is dir.
+// ReadConfig reads the settings of the server whose data directory is dir. A server
+// that is opened with them watches the file: see [Server.Reload].
 func ReadConfig(dir string) (*Config, error) {
 	name := filepath.Join(dir, ConfigFile)
 	text, err := os.ReadFile(name)
@@ -184,6 +309,8 @@ func ReadConfig(dir string) (*Config, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	c.Data = dir
+	c.file = &configFile{text, *c}
+	c.file.was.Buckets = slices.Clone(c.Buckets)
 	return c, nil
 }
 
@@ -223,7 +350,7 @@ func WriteConfig(c *Config) error {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return err
 	}
-	text = append([]byte("# Settings and access rules of a Cubby server: cubby serve --data DIR\n"), text...)
+	text = append([]byte(configHead), text...)
 	return writeFile(filepath.Join(c.Data, ConfigFile), text)
 }
 

@@ -63,14 +63,64 @@ issuers:
 	}
 }
 
+// TestLimitsAreRead beside the actions, in all the forms that YAML has.
+func TestLimitsAreRead(t *testing.T) {
+	c, err := ParseConfig([]byte(`
+buckets:
+  - name: media
+    rules:
+      inbox/*:
+        guest: {actions: [write], maxSize: 5MB, contentTypes: [image/*, text/plain], maxObjects: 100, quota: 1GB}
+        authenticated: &users
+          maxSize: 500
+          actions:
+            - read
+            - write
+      other/*:
+        authenticated: *users
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Rules{
+		{Path: "inbox/*", Who: "guest", Actions: access.Write, Pos: "cubby.yaml:6", Limits: &access.Limits{
+			MaxSize: 5e6, ContentTypes: []string{"image/*", "text/plain"}, MaxObjects: 100, Quota: 1e9,
+		}},
+		{Path: "inbox/*", Who: "authenticated", Actions: access.Read | access.Write, Pos: "cubby.yaml:7", Limits: &access.Limits{MaxSize: 500}},
+		{Path: "other/*", Who: "authenticated", Actions: access.Read | access.Write, Pos: "cubby.yaml:13", Limits: &access.Limits{MaxSize: 500}},
+	}
+	if got := c.Buckets[0].Rules; !reflect.DeepEqual(got, want) {
+		t.Errorf("rules are %+v, want %+v", got, want)
+	}
+	if _, err := c.policies(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConfigErrorsNameTheLine(t *testing.T) {
+	const inbox = "buckets:\n  - name: media\n    rules:\n      inbox/*:\n        guest:\n"
 	for _, c := range []struct{ text, want string }{
 		{"buckets:\n  - name: media\n    rules: [a]", "line 3"},
 		{"buckets:\n  - name: media\n    rules:\n      public/*: read", "line 4"},
 		{"buckets:\n  - name: media\n    rules:\n      public/*:", "line 4"},
 		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: read", "line 5"},
 		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: [read, fly]", "line 5"},
-		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: {read: true}", "line 5"},
+		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: {read: true}", "line 5: unknown setting read"},
+		{inbox + "          - write\n          - fly", `line 7: unknown action "fly", want`},
+		{inbox + "          actions: [write]\n          maxSise: 5MB", "line 7: unknown setting maxSise"},
+		{inbox + "          actions: [write]\n          maxSize: 5 parsecs", "line 7: maxSize=5 parsecs: want a size"},
+		{inbox + "          actions: [write]\n          maxSize: [5]", "line 7: maxSize must be one value"},
+		{inbox + "          actions: [write]\n          maxSize: 1\n          maxSize: 2", "line 8"},
+		{inbox + "          actions: [write]\n          maxSize: 0", "line 7"},
+		{inbox + "          actions: [write]\n          quota:", "line 7: quota=: want a size"},
+		{inbox + "          actions: [write]\n          maxObjects: many", "line 7"},
+		{inbox + "          actions: [write]\n          contentTypes: image/png", "line 7: contentTypes must be a list"},
+		{inbox + "          actions: [write]\n          contentTypes: []", "line 7: contentTypes must be a list"},
+		{inbox + "          actions: [write]\n          contentTypes:\n            - a/b\n            - c/d,e/f", "line 9: \"c/d,e/f\" is more than one"},
+		{inbox + "          actions: [write]\n          actions: [read]", "line 7"},
+		{inbox + "          actions:\n            - write\n            - fly", "line 8: unknown action"},
+		{inbox + "          actions: write", "line 6: the actions of"},
+		{inbox + "          maxSize: 5MB", `line 6: "guest" on "inbox/*" has no actions`},
 		{"nonsense: 1", "line 1"},
 		{"region: a\nbuckets:\n  - name: media\n    colour: red", "line 4"},
 		{"region: a\nregion: b", "line 2"},
@@ -106,6 +156,8 @@ func TestConfigIsRefused(t *testing.T) {
 		{"who with a blank", rules("      public/*:\n        'group:': [read]"), "cubby.yaml:5"},
 		{"path without star", rules("      public:\n        guest: [read]"), "cubby.yaml:5"},
 		{"path with two tokens", rules("      a/{sub}/{username}/*:\n        owner: [read]"), "cubby.yaml:5"},
+		{"limits without write", rules("      public/*:\n        guest: {actions: [read], maxSize: 5MB}"), "cubby.yaml:5"},
+		{"content type that is none", rules("      public/*:\n        guest: {actions: [write], contentTypes: [pictures]}"), "cubby.yaml:5"},
 		{"no actions", rules("      public/*:\n        guest: []"), "cubby.yaml:5"},
 		{"rule twice", rules("      public/*:\n        guest: [read]\n      public/*:\n        guest: [write]"), "public/*"},
 		{"who twice", rules("      public/*:\n        guest: [read]\n        guest: [write]"), "guest"},
@@ -159,6 +211,10 @@ func TestConfigRoundTrip(t *testing.T) {
 		{Path: "#1/*", Who: "guest", Actions: access.Versions},
 		{Path: "true/*"},
 		{Path: "a b\t'\"/*", Who: "group:é ~", Actions: access.Read},
+		{Path: "in/*", Who: "guest", Actions: access.Write, Limits: &access.Limits{
+			MaxSize: 5e6, ContentTypes: []string{"image/*", "text/plain"}, MaxObjects: 100, Quota: 1 << 30,
+		}},
+		{Path: "in/*", Who: "authenticated", Actions: access.Write | access.Get, Limits: &access.Limits{MaxSize: 7}},
 	}}}}
 	for name, c := range map[string]*Config{"starter": Starter(), "full": full, "odd": odd, "empty": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -189,7 +245,7 @@ func TestConfigRoundTrip(t *testing.T) {
 // difference between an empty list and none.
 func plain(c *Config) Config {
 	p := *c
-	p.Buckets = nil
+	p.Buckets, p.file = nil, nil
 	for _, b := range c.Buckets {
 		rules := Rules{}
 		for _, r := range b.Rules {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
-	"strings"
 
-	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/outputs"
 )
 
@@ -16,43 +14,59 @@ const outputsFile = "amplify_outputs.json"
 
 // Outputs describes the server for clients that reach it at the URL base.
 func (s *Server) Outputs(ctx context.Context, base string) (*outputs.Outputs, error) {
-	def, err := s.cfg.defaultBucket()
+	return s.describe(ctx, s.cfg, s.rules.Load().cfg, base)
+}
+
+// Outputs describes the server that cfg is the settings of, for clients that reach
+// it at the URL base.
+func (a *Admin) Outputs(ctx context.Context, cfg *Config, base string) (*outputs.Outputs, error) {
+	return a.describe(ctx, cfg, cfg, base)
+}
+
+// describe describes a server. Its buckets are those of rules, which may be newer
+// than the settings with which it started.
+func (a *Admin) describe(ctx context.Context, cfg, rules *Config, base string) (*outputs.Outputs, error) {
+	// Rules about values that the file has no word for, such as {username}, are left out.
+	out, _, err := rules.Storage()
 	if err != nil {
 		return nil, err
 	}
-	groups, err := s.users.Groups(ctx)
+	groups, err := a.users.Groups(ctx)
 	if err != nil {
 		return nil, err
 	}
-	region := s.cfg.region()
-	out := &outputs.Outputs{
-		Version: outputs.Version,
-		Auth: &outputs.Auth{
-			Region:           s.region,
-			UserPoolID:       s.users.ID(),
-			UserPoolClientID: s.users.ClientID(),
-			IdentityPoolID:   s.identityPool,
-			Guests:           !s.cfg.NoGuests,
-		},
-		Storage: &outputs.Storage{Region: region, Bucket: def.Name},
-		Custom: &outputs.Custom{Cubby: &outputs.Cubby{
-			S3Endpoint: base, IdentityPoolEndpoint: base, UserPoolEndpoint: base, PathStyle: true,
-		}},
+	out.Version = outputs.Version
+	out.Auth = &outputs.Auth{
+		Region:           a.region,
+		UserPoolID:       a.users.ID(),
+		UserPoolClientID: a.users.ClientID(),
+		IdentityPoolID:   a.identityPool,
+		Guests:           !cfg.NoGuests,
 	}
 	for i, g := range groups {
 		out.Auth.Groups = append(out.Auth.Groups, outputs.Group{Name: g.Name, Precedence: i})
 	}
-	for _, b := range s.cfg.Buckets {
-		out.Storage.Buckets = append(out.Storage.Buckets, outputs.Bucket{
-			Name: b.Name, BucketName: b.Name, Region: region, Paths: b.Rules.paths(),
-		})
+	out.Storage.Region = cfg.region()
+	for i := range out.Storage.Buckets {
+		out.Storage.Buckets[i].Region = cfg.region()
 	}
+	out.Custom = &outputs.Custom{Cubby: &outputs.Cubby{
+		S3Endpoint: base, IdentityPoolEndpoint: base, UserPoolEndpoint: base, PathStyle: true,
+	}}
 	return out, nil
 }
 
 // WriteOutputs writes amplify_outputs.json, for a server that is reached at the
-// URL base, into the data directory.
+// URL base, into the data directory. From then on the server does so by itself when
+// its rules change.
 func (s *Server) WriteOutputs(ctx context.Context, base string) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	s.reload.base = base
+	return s.writeOutputs(ctx, base)
+}
+
+func (s *Server) writeOutputs(ctx context.Context, base string) error {
 	text, err := s.outputsText(ctx, base)
 	if err != nil {
 		return err
@@ -68,38 +82,4 @@ func (s *Server) outputsText(ctx context.Context, base string) ([]byte, error) {
 	var text bytes.Buffer
 	err = out.Write(&text)
 	return text.Bytes(), err
-}
-
-// paths returns the rules in the words of the outputs file. Rules about values
-// that it has no word for, such as {username}, are left out.
-func (r Rules) paths() map[string]map[string][]string {
-	const sub = "${cognito-identity.amazonaws.com:sub}"
-	paths := map[string]map[string][]string{}
-	for _, rule := range r {
-		path, who := rule.Path, rule.Who
-		if name, ok := strings.CutPrefix(who, "group:"); ok {
-			who = "groups" + name
-		}
-		if who == "owner" {
-			who = "entityidentity"
-		}
-		if who == "entityidentity" {
-			path = strings.ReplaceAll(path, "{entity_id}", sub)
-		} else {
-			path = strings.TrimSuffix(path, "{entity_id}/*")
-			if path != rule.Path {
-				path += "*"
-			}
-		}
-		if strings.Contains(strings.ReplaceAll(path, sub, ""), "{") {
-			continue
-		}
-		if paths[path] == nil {
-			paths[path] = map[string][]string{}
-		}
-		if actions := rule.Actions &^ access.Versions; actions != 0 {
-			paths[path][who] = strings.Split(actions.String(), ",")
-		}
-	}
-	return paths
 }

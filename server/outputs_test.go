@@ -17,7 +17,7 @@ import (
 // TestOutputsPaths writes the rules in the words that Amplify's clients know.
 func TestOutputsPaths(t *testing.T) {
 	all := access.Read | access.Write | access.Delete
-	got := Rules{
+	got, warnings := outputs.Paths(Rules{
 		{Path: "public/*", Who: "guest", Actions: access.Read},
 		{Path: "public/*", Who: "authenticated", Actions: all},
 		{Path: "protected/{entity_id}/*", Who: "guest", Actions: access.Get},
@@ -29,7 +29,7 @@ func TestOutputsPaths(t *testing.T) {
 		{Path: "home/{username}/*", Who: "owner", Actions: all},
 		{Path: "versions/*", Who: "group:admin", Actions: access.Versions},
 		{Path: "public/closed/*"},
-	}.paths()
+	}.words())
 	want := map[string]map[string][]string{
 		"public/*":    {"guest": {"get", "list"}, "authenticated": {"get", "list", "write", "delete"}},
 		"protected/*": {"guest": {"get"}},
@@ -43,6 +43,9 @@ func TestOutputsPaths(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if len(warnings) != 3 { // of versions, twice, and of {username}
+		t.Errorf("warnings %v", warnings)
 	}
 }
 

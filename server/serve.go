@@ -86,19 +86,27 @@ func (s *Server) ours(host string) bool {
 	return false
 }
 
-// serveDocument answers with what clients need to know of the server. None of
-// it is secret.
+// serveDocument answers with what clients need to know of the server, none of
+// which is secret, or with what operators may.
 func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	name := strings.TrimPrefix(r.URL.Path, wellKnown)
+	operators := name == rulesDocument || strings.HasPrefix(name, whyDocuments)
+	if !operators {
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "This document can only be read.", http.StatusMethodNotAllowed)
 		return
 	}
-	if strings.TrimPrefix(r.URL.Path, wellKnown) != outputsFile {
+	if operators {
+		s.serveOperator(w, r, name)
+		return
+	}
+	if name != outputsFile {
 		http.Error(w, "There is no such document.", http.StatusNotFound)
 		return
 	}

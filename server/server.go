@@ -29,6 +29,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cubby-storage/cubby/access"
@@ -59,6 +60,10 @@ type Options struct {
 	// OnDecision, if not nil, is told how each question to the rules was answered.
 	OnDecision func(Decision)
 
+	// Poll is how often the settings are looked at for changes, if ReadConfig read
+	// them: 0 is once a second, less than that is never.
+	Poll time.Duration
+
 	// Store takes the place of the embedded store.
 	Store store.Service
 
@@ -79,18 +84,25 @@ type Decision struct {
 // Server is a running Cubby. It is an http.Handler.
 type Server struct {
 	*Admin
-	cfg      *Config
+	cfg      *Config     // as at the start; rules has what may have changed since
+	file     *configFile // that is watched; nil if there is none
 	log      *slog.Logger
 	dev      bool
 	hosts    []string
+	svc      store.Service
+	gate     *gate.Gate
 	s3       http.Handler
 	auth     *cognito.Handler
-	warnings []string
 	patience time.Duration
 	verifier sigv4.Verifier
 	disk     io.Closer // nil where Options.Store is set
 
-	prepared sync.WaitGroup // keys are made while requests are answered already
+	rules   atomic.Pointer[rules]
+	reload  reload
+	denials *denials
+
+	stop       context.CancelFunc // ends what goes on in the background; nil before there is any
+	background sync.WaitGroup
 }
 
 // Open opens the state and the store, makes what they lack, and returns the
@@ -99,40 +111,42 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 	if opts == nil {
 		opts = new(Options)
 	}
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
-	policies, err := cfg.policies()
+	in, err := cfg.compile()
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.checkClaims(); err != nil {
+	tests, err := readTests(cfg.Data)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := cfg.defaultBucket(); err != nil {
+	if err := in.run(tests); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: opts.Log, dev: opts.Dev, patience: cmp.Or(opts.patience, patience)}
-	for _, b := range cfg.Buckets {
-		for _, w := range policies[b.Name].Warnings() {
-			s.warnings = append(s.warnings, w.String())
-		}
+	if err := in.check.failed(); err != nil {
+		return nil, err
 	}
+	s := &Server{cfg: cfg, file: cfg.file, log: opts.Log, dev: opts.Dev, patience: cmp.Or(opts.patience, patience)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.file != nil && s.file.was.Data != cfg.Data {
+		s.file = nil // it lies elsewhere
+	}
+	s.denials = newDenials(s.log)
+	in.since = time.Now().UTC()
+	s.rules.Store(in)
 	for _, host := range cfg.Hosts {
 		s.hosts = append(s.hosts, s3api.HostName(host))
 	}
 
 	// The state and the store are opened side by side: both wait for the disk.
-	svc := opts.Store
+	s.svc = opts.Store
 	opened := make(chan error, 1)
-	if svc == nil {
+	if s.svc == nil {
 		go func() {
 			disk, err := diskstore.Open(filepath.Join(cfg.Data, "objects"), &diskstore.Options{Logger: s.log, StaleUploads: staleUploads})
 			if err == nil {
-				svc, s.disk = disk, disk
+				s.svc, s.disk = disk, disk
 			}
 			opened <- err
 		}()
@@ -150,16 +164,17 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		return nil, err
 	}
 	for _, b := range cfg.Buckets {
-		if err := svc.CreateBucket(ctx, b.Name); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := s.svc.CreateBucket(ctx, b.Name); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 	}
 
-	g := gate.New(svc, policies, &gate.Options{Observe: observer(policies, opts.OnDecision)})
-	s.s3 = s3api.New(g, &s3api.Options{
+	s.gate = gate.New(s.svc, in.policies, &gate.Options{Observe: s.observe(opts.OnDecision)})
+	s.s3 = s3api.New(s.gate, &s3api.Options{
 		Region:       cfg.region(),
 		Hosts:        s.hosts,
 		Authenticate: s.authenticate,
+		Explain:      s.reason,
 		OnError: func(ctx context.Context, requestID string, err error) {
 			s.log.ErrorContext(ctx, "request failed", "request", requestID, "error", err)
 		},
@@ -170,30 +185,21 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 			s.log.ErrorContext(r.Context(), "request failed", "request", requestID, "error", err)
 		},
 	})
-	s.prepared.Go(func() {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.background.Go(func() { // keys are made while requests are answered already
 		if err := s.users.Prepare(context.WithoutCancel(ctx)); err != nil {
 			s.log.Error("signing keys", "error", err)
 		}
 	})
-	return s, nil
-}
-
-// observer passes on what the gate was asked, in the words of this package.
-func observer(policies map[string]*access.Policy, tell func(Decision)) func(context.Context, gate.Check) {
-	if tell == nil {
-		return nil
-	}
-	return func(_ context.Context, c gate.Check) {
-		d := Decision{Bucket: c.Bucket, Key: c.Key, Action: c.Action, Operator: c.Operator, Decision: c.Decision}
-		if c.Subject != nil {
-			d.Identity = c.Subject.Identity
-			d.Reason = policies[c.Bucket].Explain(c.Subject, c.Action, c.Key)
-			if c.Decision.Allowed && c.Decision.Rule == nil { // a list is not about one key
-				d.Reason = fmt.Sprintf("%s of %q shows what may be listed there", c.Action, c.Key)
-			}
+	if s.file != nil {
+		e := edition{settings: s.file.text, tests: tests}
+		s.reload.tried = e.id()
+		if every := cmp.Or(opts.Poll, time.Second); every > 0 {
+			s.background.Go(func() { s.watch(background, every) })
 		}
-		tell(d)
 	}
+	return s, nil
 }
 
 // authenticate says who signed an S3 request.
@@ -228,7 +234,11 @@ func s3Error(err error) error {
 
 // Close ends what Open began. Requests must have ended before.
 func (s *Server) Close() error {
-	s.prepared.Wait()
+	if s.stop != nil {
+		s.stop()
+	}
+	s.background.Wait()
+	s.denials.tellSkipped()
 	var errs []error
 	if s.Admin != nil {
 		errs = append(errs, s.Admin.Close())
@@ -240,10 +250,10 @@ func (s *Server) Close() error {
 }
 
 // Warnings are what is odd about the rules, though not wrong.
-func (s *Server) Warnings() []string { return s.warnings }
+func (s *Server) Warnings() []string { return s.rules.Load().warnings() }
 
-// policies compiles the rules of all buckets.
-func (c *Config) policies() (map[string]*access.Policy, error) {
+// RuleOptions returns how the settings have rules read.
+func (c *Config) RuleOptions() (*access.Options, error) {
 	opts := &access.Options{}
 	switch c.Groups {
 	case "", "union":
@@ -265,6 +275,15 @@ func (c *Config) policies() (map[string]*access.Policy, error) {
 		opts.Strict = true
 	default:
 		return nil, fmt.Errorf("amplify: %q is not strict: %w", c.Amplify, fs.ErrInvalid)
+	}
+	return opts, nil
+}
+
+// policies compiles the rules of all buckets.
+func (c *Config) policies() (map[string]*access.Policy, error) {
+	opts, err := c.RuleOptions()
+	if err != nil {
+		return nil, err
 	}
 	policies := map[string]*access.Policy{}
 	for _, b := range c.Buckets {

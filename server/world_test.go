@@ -128,6 +128,7 @@ type world struct {
 type setup struct {
 	config string // instead of testConfig
 	change func(*Config)
+	file   bool // the settings are read from a file in the data directory
 	opts   Options
 }
 
@@ -144,6 +145,12 @@ func newWorld(t *testing.T, s *setup) *world {
 		t.Fatal(err)
 	}
 	cfg.Data = newData(t)
+	if s.file {
+		writeData(t, cfg.Data, ConfigFile, s.config)
+		if cfg, err = ReadConfig(cfg.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if s.change != nil {
 		s.change(cfg)
 	}
@@ -175,6 +182,14 @@ func newWorld(t *testing.T, s *setup) *world {
 	}
 	w.operator = &person{name: "operator", keys: aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}}
 	return w
+}
+
+// writeData writes a file into a data directory, as an editor does that keeps the file.
+func writeData(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // asked returns the decisions since the last call.

@@ -1,0 +1,373 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cubby-storage/cubby/access"
+	"github.com/cubby-storage/cubby/internal/gate"
+	"github.com/cubby-storage/cubby/internal/s3api"
+	"github.com/cubby-storage/cubby/internal/sigv4"
+	"github.com/cubby-storage/cubby/internal/userpool"
+)
+
+// Documents for operators, below wellKnown.
+const (
+	whyDocuments  = "why/" // and the id of a request
+	rulesDocument = "rules"
+)
+
+// Denial is a question to the rules that was answered with no.
+type Denial struct {
+	Time   time.Time `json:"time"`
+	Bucket string    `json:"bucket"`
+	Key    string    `json:"key"`    // of a list, its prefix
+	Action string    `json:"action"` // "" for what only operators may do
+	// Identity, Username and Groups are those of the subject. The id of a guest is
+	// cut short: who knows all of it can be that guest.
+	Identity string   `json:"identity,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Groups   []string `json:"groups,omitempty"`
+	Role     string   `json:"role"`              // "guest", "authenticated" beside the groups, or "function:NAME"
+	Rule     string   `json:"rule,omitempty"`    // that would have allowed it but for its limits
+	Nearest  string   `json:"nearest,omitempty"` // rule that would have allowed it to somebody else
+	// Explanation is the answer in words, on one or a few lines.
+	Explanation string `json:"explanation"`
+}
+
+// Denials are what the rules denied to one request.
+type Denials struct {
+	RequestID string   `json:"request_id"`
+	Denials   []Denial `json:"denials"`
+	Omitted   int      `json:"omitted,omitempty"` // how many more there were
+}
+
+// Why returns what the rules denied to a request. Only the last few thousand
+// denials are kept; if there is none of this request the error is fs.ErrNotExist.
+func (s *Server) Why(requestID string) (*Denials, error) {
+	d := s.denials.of(requestID)
+	if d == nil {
+		return nil, fmt.Errorf("no denial of a request %q is kept: %w", requestID, fs.ErrNotExist)
+	}
+	return d, nil
+}
+
+// Bounds of what is kept of denials, so that strangers cannot fill the memory.
+const (
+	denialsKept = 4096
+	perRequest  = 64
+	keptText    = 1024 // bytes of a key, of an explanation, of all groups
+	keptName    = 256  // bytes of a name
+)
+
+// Bounds of what is logged of them.
+const logPerSecond = 50
+
+// denials are the last denials.
+type denials struct {
+	log *slog.Logger
+
+	mu       sync.Mutex
+	ring     []keptDenial
+	next     int // place of the oldest, once the ring is full
+	requests map[string]*tally
+
+	second  time.Time // when the count of logged began
+	logged  int
+	skipped int
+	report  *time.Timer // tells how many were skipped; nil if none were
+}
+
+type keptDenial struct {
+	requestID string
+	Denial
+}
+
+// tally counts the denials of one request.
+type tally struct{ kept, omitted int }
+
+func newDenials(log *slog.Logger) *denials {
+	return &denials{log: log, requests: map[string]*tally{}}
+}
+
+// add keeps a denial, and logs it unless there are too many.
+func (d *denials) add(ctx context.Context, requestID string, n Denial) {
+	d.mu.Lock()
+	d.keep(requestID, n)
+	tell := d.mayLog(n.Time)
+	d.mu.Unlock()
+	if !tell {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request", requestID), slog.String("action", n.Action), slog.String("bucket", n.Bucket), slog.String("key", n.Key),
+		slog.String("identity", n.Identity), slog.String("user", n.Username), slog.String("role", n.Role),
+	}
+	if len(n.Groups) > 0 {
+		attrs = append(attrs, slog.String("groups", strings.Join(n.Groups, ",")))
+	}
+	if n.Rule != "" {
+		attrs = append(attrs, slog.String("rule", n.Rule))
+	}
+	attrs = append(attrs, slog.String("nearest", n.Nearest), slog.String("explanation", oneLine(n.Explanation)))
+	d.log.LogAttrs(ctx, slog.LevelInfo, "denied", attrs...)
+}
+
+func (d *denials) keep(requestID string, n Denial) {
+	t := d.requests[requestID]
+	if t == nil {
+		t = new(tally)
+		d.requests[requestID] = t
+	}
+	if t.kept == perRequest {
+		t.omitted++
+		return
+	}
+	t.kept++
+	k := keptDenial{requestID, n}
+	if len(d.ring) < denialsKept {
+		d.ring = append(d.ring, k)
+		return
+	}
+	old := d.ring[d.next].requestID
+	if o := d.requests[old]; o.kept == 1 {
+		delete(d.requests, old)
+	} else {
+		o.kept--
+		o.omitted++
+	}
+	d.ring[d.next] = k
+	d.next = (d.next + 1) % denialsKept
+}
+
+// of returns the denials of a request, or nil.
+func (d *denials) of(requestID string) *Denials {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.requests[requestID]
+	if t == nil {
+		return nil
+	}
+	all := &Denials{RequestID: requestID, Omitted: t.omitted}
+	for i := range d.ring {
+		if k := d.ring[(d.next+i)%len(d.ring)]; k.requestID == requestID {
+			all.Denials = append(all.Denials, k.Denial)
+		}
+	}
+	return all
+}
+
+// mayLog counts what is logged in each second.
+func (d *denials) mayLog(now time.Time) bool {
+	if since := now.Sub(d.second); since >= time.Second || since < 0 {
+		d.second, d.logged = now, 0
+	}
+	if d.logged < logPerSecond {
+		d.logged++
+		return true
+	}
+	if d.skipped++; d.report == nil {
+		d.report = time.AfterFunc(time.Second, d.tellSkipped)
+	}
+	return false
+}
+
+// tellSkipped logs how many denials were not logged.
+func (d *denials) tellSkipped() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.skipped > 0 {
+		d.log.Info("more denials than are logged one by one", "left_out", d.skipped)
+	}
+	if d.report != nil {
+		d.report.Stop()
+	}
+	d.skipped, d.report = 0, nil
+}
+
+// observe is told by the gate of each question.
+func (s *Server) observe(tell func(Decision)) func(context.Context, gate.Check) {
+	return func(ctx context.Context, c gate.Check) {
+		if !c.Decision.Allowed && !c.Omits {
+			s.denials.add(ctx, s3api.RequestID(ctx), newDenial(c))
+		}
+		if tell == nil {
+			return
+		}
+		d := Decision{Bucket: c.Bucket, Key: c.Key, Action: c.Action, Operator: c.Operator, Decision: c.Decision}
+		if c.Subject != nil {
+			d.Identity = c.Subject.Identity
+			d.Reason = explain(c)
+			if c.Decision.Allowed && c.Decision.Rule == nil { // a list is not about one key
+				d.Reason = fmt.Sprintf("%s of %q shows what may be listed there", c.Action, c.Key)
+			}
+		}
+		tell(d)
+	}
+}
+
+// explain returns the answer to c in words.
+func explain(c gate.Check) string {
+	switch {
+	case c.Action == 0:
+		return "only operators may do that to a bucket"
+	case c.Limit != "" && c.Decision.Rule != nil:
+		return fmt.Sprintf("%s on %q is given by `%s`, but %s", c.Action, c.Key, ruleAt(c.Decision.Rule), c.Limit)
+	case c.Policy == nil:
+		return fmt.Sprintf("%s on %q is denied, since the settings have no bucket %q", c.Action, c.Key, c.Bucket)
+	}
+	return c.Policy.Explain(c.Subject, c.Action, c.Key)
+}
+
+// oneLine returns what explain does on one line.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
+
+// newDenial is what is kept of c.
+func newDenial(c gate.Check) Denial {
+	who := c.Subject
+	if who == nil {
+		who = new(access.Subject)
+	}
+	n := Denial{
+		Time: time.Now().UTC(), Bucket: cut(c.Bucket, keptName), Key: c.Key, Explanation: explain(c),
+		Identity: cut(who.Identity, keptName), Username: cut(who.Username, keptName), Role: "guest",
+	}
+	if c.Action != 0 {
+		n.Action = c.Action.String()
+	}
+	switch {
+	case who.Function != "":
+		n.Role = cut("function:"+who.Function, keptName)
+	case who.Authenticated:
+		n.Role = "authenticated"
+		room := keptText
+		for _, g := range who.Groups {
+			if room -= len(g); room < 0 {
+				n.Groups = append(n.Groups, "…")
+				break
+			}
+			n.Groups = append(n.Groups, g)
+		}
+	case who.Identity != "":
+		id := who.Identity
+		n.Identity = cut(short(id), keptName)
+		n.Key = strings.ReplaceAll(n.Key, id, n.Identity)
+		n.Explanation = strings.ReplaceAll(n.Explanation, id, n.Identity)
+	}
+	n.Key, n.Explanation = cut(n.Key, keptText), cut(n.Explanation, keptText)
+	n.Rule, n.Nearest = cut(ruleAt(c.Decision.Rule), keptText), cut(ruleAt(c.Decision.Nearest), keptText)
+	return n
+}
+
+// ruleAt returns a rule and where it stands.
+func ruleAt(r *access.Rule) string {
+	if r == nil {
+		return ""
+	}
+	if r.Pos == "" {
+		return r.String()
+	}
+	return r.String() + " (" + r.Pos + ")"
+}
+
+// short returns the beginning of an identity id, enough to know it by.
+func short(id string) string {
+	region, uuid, ok := strings.Cut(id, ":")
+	if !ok || len(uuid) < 8 {
+		return "…"
+	}
+	return region + ":" + uuid[:8] + "…"
+}
+
+// cut returns at most about n bytes of text.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
+}
+
+// reason is what a caller whom the rules deny something is told of them: nothing,
+// but for operators, and for those whom dev mode is for.
+func (s *Server) reason(c *s3api.Caller, d *gate.Denied) string {
+	guest := c.Subject.Function == "" && !c.Subject.Authenticated
+	if !c.Operator && !(s.dev && guest) && !s.isDevUser(context.Background(), &c.Subject) {
+		return ""
+	}
+	return oneLine(explain(d.Check))
+}
+
+// isDevUser reports whether this is dev mode, and the subject a user whom it made.
+func (s *Server) isDevUser(ctx context.Context, who *access.Subject) bool {
+	// With another primary issuer, Sub is not the id of a user of the built-in pool.
+	if !s.dev || !who.Authenticated || who.Function != "" || who.Sub == "" || s.cfg.Primary != "" {
+		return false
+	}
+	users, err := s.users.ListUsers(ctx, &userpool.ListOptions{Dev: true})
+	return err == nil && slices.ContainsFunc(users, func(u *userpool.User) bool { return u.Sub == who.Sub })
+}
+
+// serveOperator answers with a document that only operators may read, and in dev
+// mode its users. To all others everything below these names looks the same.
+func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request, name string) {
+	c, err := s.authenticate(r)
+	if err == nil && !c.Operator && !s.isDevUser(r.Context(), &c.Subject) {
+		err = &sigv4.Error{Code: "AccessDenied", Message: "Only operators may read this."}
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	var v any = s.Rules()
+	if id, ok := strings.CutPrefix(name, whyDocuments); ok {
+		if v, err = s.Why(id); err != nil {
+			writeError(w, http.StatusNotFound, "NoSuchKey", "No denial of such a request is kept.")
+			return
+		}
+	}
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(append(text, '\n'))
+}
+
+// refuse answers that who sent r may not.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if e, ok := errors.AsType[*sigv4.Error](err); ok {
+		writeError(w, http.StatusForbidden, e.Code, e.Message)
+		return
+	}
+	if e, ok := errors.AsType[*s3api.Error](err); ok {
+		writeError(w, http.StatusServiceUnavailable, e.Code, e.Message)
+		return
+	}
+	s.log.ErrorContext(r.Context(), "request failed", "path", r.URL.EscapedPath(), "error", err)
+	writeError(w, http.StatusInternalServerError, "InternalError", "The server has a fault.")
+}
+
+// writeError answers as S3 does, so that its clients can tell what was wrong.
+func writeError(w http.ResponseWriter, status int, code, message string) {
+	text, err := xml.Marshal(struct {
+		XMLName       xml.Name `xml:"Error"`
+		Code, Message string
+	}{Code: code, Message: message})
+	if err != nil { // which texts cannot cause
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	w.Write(text)
+}

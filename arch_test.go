@@ -45,7 +45,7 @@ server: access outputs store store/diskstore go.yaml.in/yaml/v4
 	internal/cognito internal/gate internal/identity internal/s3api internal/sigv4 internal/state internal/userpool
 .: outputs store store/s3store
 cubbytest: . access outputs server store/memstore
-cmd/cubby: . server store store/s3store
+cmd/cubby: . access access/iam outputs server store store/s3store
 	github.com/spf13/cobra github.com/spf13/pflag github.com/vbauerster/mpb/v8 github.com/vbauerster/mpb/v8/decor golang.org/x/term
 e2e:
 `

@@ -38,7 +38,8 @@ is denied.
 
 The server listens on ` + server.DefaultListen + ` and answers only names of this machine. Its data
 and its rules, in cubby.yaml, are in DIR; "cubby serve --data DIR" starts the same
-server without dev mode. amplify_outputs.json is there, too.`,
+server without dev mode. amplify_outputs.json is there, too. Rules that are changed
+take effect within a second.`,
 		Example: "  cubby dev\n  cubby dev --once\n  cubby dev --json --listen 127.0.0.1:0 --data DIR",
 		Args:    args(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -80,7 +81,9 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 	}
 	defer func() { listeners.Close() }()
 
-	log := slog.New(slog.NewTextHandler(a.stderr, nil))
+	var level slog.LevelVar
+	level.Set(slog.LevelWarn) // what is denied while it is shown is no news
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: &level}))
 	var seen decisions
 	srv, err := server.Open(ctx, cfg, &server.Options{Log: log, Dev: true, OnDecision: seen.add})
 	if err != nil {
@@ -97,6 +100,8 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 			return err
 		}
 	}
+	ctx, release := a.hangup(ctx, srv)
+	defer release()
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(serving, listeners.All...) }()
@@ -146,6 +151,7 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 	} else if once {
 		return usage(c, errors.New("--once shows it over HTTP: add --listen"))
 	}
+	level.Set(slog.LevelInfo)
 	fmt.Fprint(out, a.welcome(cmp.Or(listeners.URL, listeners.URLTLS)))
 	select {
 	case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/cubby-storage/cubby"
+	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/store"
 	"github.com/cubby-storage/cubby/store/s3store"
 )
@@ -31,6 +32,7 @@ const (
 	conflict    class = 5
 	signedOut   class = 6
 	unreachable class = 7
+	undecided   class = 8
 	interrupted class = 130
 )
 
@@ -48,6 +50,8 @@ func (c class) String() string {
 		return "not signed in"
 	case unreachable:
 		return "unreachable"
+	case undecided:
+		return "cannot decide"
 	case interrupted:
 		return "interrupted"
 	}
@@ -67,6 +71,9 @@ type failure struct {
 // tell prints err, each of them if it is several, and returns the exit code,
 // which is that of the first.
 func (a *app) tell(ctx context.Context, err error) class {
+	if no, ok := errors.AsType[*answer](err); ok {
+		return no.exit
+	}
 	errs := []error{err}
 	if j, ok := err.(several); ok && ctx.Err() == nil {
 		errs = j
@@ -84,6 +91,9 @@ func (a *app) tell(ctx context.Context, err error) class {
 			}
 			if f.Hint != "" {
 				fmt.Fprintln(a.stderr, f.Hint)
+			}
+			if f.Exit == denied && f.RequestID != "" {
+				fmt.Fprintln(a.stderr, "An operator can ask: cubby why "+printable(f.RequestID))
 			}
 		}
 		if exit == done {
@@ -176,6 +186,8 @@ func (f *failure) classify(err error) class {
 	switch {
 	case use:
 		return misused
+	case errors.Is(err, access.ErrUndecided):
+		return undecided
 	case client && f.Code == "" && errors.Is(err, fs.ErrInvalid) && e.Op != "discover":
 		return misused
 	case path, link: // a file on this machine: the server was not asked, or not to blame
@@ -235,6 +247,11 @@ func plain(err error) string {
 	}
 	return text
 }
+
+// answer is an answer that was printed, and is not the one that is hoped for.
+type answer struct{ exit class }
+
+func (a *answer) Error() string { return "the answer is no" }
 
 // usageError is a command that was not understood.
 type usageError struct {

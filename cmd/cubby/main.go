@@ -78,8 +78,8 @@ private, or a full path such as public/a.txt, in which {id} stands for your own
 identity id. BUCKET//NAME means another bucket than the default one.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 there
-already or changed meanwhile, 6 not signed in, 7 server not reached, 130
-interrupted. With --json, errors are JSON, too, on standard error.`,
+already or changed meanwhile, 6 not signed in, 7 server not reached, 8 cannot be
+decided, 130 interrupted. With --json, errors are JSON, too, on standard error.`,
 		Version:           version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -109,7 +109,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.put(), a.get(), a.ls(), a.rm(), a.cp(), a.url(), a.stat(),
 		a.login(), a.logout(), a.whoami(), a.credentials(),
-		a.dev(), a.serve(), a.users(), a.keys(),
+		a.dev(), a.serve(), a.users(), a.keys(), a.rules(), a.why(), a.outputs(),
 		a.version(),
 	}
 }
@@ -185,6 +185,18 @@ func args(least, most int, names string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < least || most >= 0 && len(args) > most {
 			return usage(c, fmt.Errorf("%s takes %s", c.CommandPath(), names))
+		}
+		return nil
+	}
+}
+
+// require makes flags required.
+func require(c *cobra.Command, flags ...string) {
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		for _, name := range flags {
+			if !c.Flags().Changed(name) {
+				return usage(c, fmt.Errorf("%s needs --%s", c.CommandPath(), name))
+			}
 		}
 		return nil
 	}

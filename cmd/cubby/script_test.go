@@ -50,6 +50,7 @@ func TestScript(t *testing.T) {
 			"server":   scriptServer,
 			"user":     scriptUser,
 			"as":       scriptAs,
+			"operator": scriptOperator,
 			"seed":     scriptSeed,
 			"holds":    scriptHolds,
 			"start":    scriptStart,
@@ -97,6 +98,13 @@ func scriptAs(ts *testscript.TestScript, _ bool, args []string) {
 	var who whoJSON
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &who))
 	ts.Setenv("ID", who.IdentityID)
+}
+
+// operator lets the commands that follow have the key of an operator.
+func scriptOperator(ts *testscript.TestScript, _ bool, _ []string) {
+	id, secret := (*started(ts)).Operator()
+	ts.Setenv("AWS_ACCESS_KEY_ID", id)
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", secret)
 }
 
 // seed COUNT PREFIX puts objects PREFIX0000, PREFIX0001 and so on into the bucket.
@@ -249,9 +257,10 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// save NAME PATTERN keeps what the group of the pattern matches in standard output.
+// save NAME PATTERN keeps what the group of the pattern matches in standard output,
+// or else in standard error.
 func scriptSave(ts *testscript.TestScript, _ bool, args []string) {
-	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
 	if m == nil {
 		ts.Fatalf("no match for %s", args[1])
 	}

@@ -10,11 +10,16 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/cubby-storage/cubby/server"
 )
@@ -73,6 +78,10 @@ settings and access rules are in DIR/cubby.yaml. Where there is no such file yet
 it is made: one bucket, media, with public, protected and private folders, and
 what the flags say.
 
+Rules that change in the file take effect within a second or so, or at once on
+SIGHUP, without a restart. Rules that are wrong, or that the tests in DIR/rules.test
+fail with, do not, and the log says why.
+
 Users are added with "cubby users add", keys for S3 tools with "cubby keys add".`,
 		Args: args(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.runServe(c.Context(), &f) },
@@ -93,6 +102,8 @@ func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, srv.Close()) }()
+	ctx, stop := a.hangup(ctx, srv)
+	defer stop()
 	if len(listeners.All) == 0 {
 		if listeners, err = cfg.OpenListeners(); err != nil {
 			listeners = new(server.Listeners)
@@ -121,6 +132,35 @@ func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
 		}
 	}
 	return srv.Serve(ctx, listeners.All...)
+}
+
+// hangup has srv read its settings again at each SIGHUP, until stop is called. If the
+// signal comes because the terminal is gone, the context ends, as programs do then.
+func (a *app) hangup(ctx context.Context, srv *server.Server) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	fd, ok := terminal(a.stdin)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+			}
+			if ok && !term.IsTerminal(fd) {
+				cancel()
+				return
+			}
+			_ = srv.Reload(ctx) // which logs what is wrong
+		}
+	})
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+		wg.Wait()
+	}
 }
 
 // settings returns the settings in the data directory, with the flags put in. If

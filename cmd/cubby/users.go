@@ -153,18 +153,30 @@ func (a *app) keys() *cobra.Command {
 	c := group(&cobra.Command{
 		Use:     "keys",
 		GroupID: "server",
-		Short:   "Manage the operator keys of a server on this machine",
-		Long: `Keys manages operator keys: long-lived S3 access keys that may do everything,
-for backups, for tools, and to make buckets. It works while the server runs, too.`,
+		Short:   "Manage the long-lived keys of a server on this machine",
+		Long: `Keys manages long-lived S3 access keys. Those of operators may do everything: they
+are for backups, for tools, and to make buckets. Those of functions, programs of
+your own, may do what the rules for them say. It works while the server runs, too.`,
 	})
 	dataFlag(c, &data)
+	var function string
 	add := &cobra.Command{
 		Use:   "add [NAME]",
-		Short: "Make an operator key and print it",
-		Long:  "Add makes an operator key. NAME is for you to know it by. The secret is shown only now.",
-		Args:  args(0, 1, "at most a name for the key"),
+		Short: "Make an operator key, or one of a function, and print it",
+		Long: `Add makes an operator key. With --function it makes a key with which a program
+may do what the rules for function:F say, and nothing else. NAME is for you to know
+the key by. The secret is shown only now.`,
+		Example: "  cubby keys add backup\n  cubby keys add --function resize worker-1",
+		Args:    args(0, 1, "at most a name for the key"),
 		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) error {
-			k, err := admin.AddKey(c.Context(), strings.Join(args, ""))
+			name := strings.Join(args, "")
+			var k *server.Key
+			var err error
+			if c.Flags().Changed("function") {
+				k, err = admin.AddFunctionKey(c.Context(), name, function)
+			} else {
+				k, err = admin.AddKey(c.Context(), name)
+			}
 			if err != nil {
 				return err
 			}
@@ -175,9 +187,10 @@ for backups, for tools, and to make buckets. It works while the server runs, too
 			return nil
 		}),
 	}
+	add.Flags().StringVar(&function, "function", "", "make a key of this function, as rules name it, not an operator's")
 	list := &cobra.Command{
 		Use:   "list",
-		Short: "List the operator keys, without their secrets",
+		Short: "List the keys, without their secrets",
 		Args:  args(0, 0, "no arguments"),
 		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, _ []string) error {
 			keys, err := admin.Keys(c.Context())
@@ -189,23 +202,26 @@ for backups, for tools, and to make buckets. It works while the server runs, too
 			}
 			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 			for _, k := range keys {
-				status := "good"
+				status, who := "good", "operator"
 				if k.Revoked {
 					status = "revoked"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.ID, k.Created.Format("2006-01-02 15:04"), status, k.Name)
+				if k.Function != "" {
+					who = "function:" + k.Function
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Created.Format("2006-01-02 15:04"), who, status, k.Name)
 			}
 			return w.Flush()
 		}),
 	}
 	revoke := &cobra.Command{
 		Use:   "revoke ID",
-		Short: "Make an operator key worthless",
+		Short: "Make a key worthless",
 		Args:  args(1, 1, "the access key id"),
 		RunE: a.manage(&data, func(c *cobra.Command, admin *server.Admin, args []string) error {
 			if err := admin.RevokeKey(c.Context(), args[0]); err != nil {
 				if errors.Is(err, fs.ErrNotExist) {
-					err = fmt.Errorf("there is no operator key %s: %w", args[0], fs.ErrNotExist)
+					err = fmt.Errorf("there is no key %s: %w", args[0], fs.ErrNotExist)
 				}
 				return err
 			}

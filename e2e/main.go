@@ -1,7 +1,7 @@
 // Command e2e runs clients that we did not write against the real binary.
 //
 //	go run ./e2e          the newest aws-amplify
-//	go run ./e2e --all    older ones too, and s5cmd
+//	go run ./e2e --all    older ones too, s5cmd, and what makes the backends of Amplify
 //	go run ./e2e v5       one of them
 //
 // It needs Node and npm, installs the clients at the versions pinned beside it,
@@ -37,7 +37,7 @@ func main() {
 }
 
 // clients are all that there are, the newest first.
-var clients = []string{"v6", "v6.8", "v5", "s5cmd"}
+var clients = []string{"v6", "v6.8", "v5", "s5cmd", "backend"}
 
 func run(ctx context.Context, args []string) error {
 	names := args
@@ -63,10 +63,14 @@ func run(ctx context.Context, args []string) error {
 	}
 	for _, name := range names {
 		dir := filepath.Join(tmp, name)
-		if name == "s5cmd" {
+		switch name {
+		case "s5cmd":
 			fmt.Println("== s5cmd")
 			err = s5cmd(ctx, bin, dir)
-		} else {
+		case "backend":
+			fmt.Println("== @aws-amplify/backend-storage and client-config")
+			err = backend(ctx, bin, dir)
+		default:
 			fmt.Println("== aws-amplify", name)
 			err = amplify(ctx, bin, dir, filepath.Join("e2e", "amplify", name))
 		}
@@ -120,16 +124,23 @@ func amplify(ctx context.Context, bin, dir, folder string) error {
 	if err := npm(ctx, folder); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec")
-	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "CUBBY_DEV="+string(dev.json), "NODE_EXTRA_CA_CERTS="+ca, "NODE_NO_WARNINGS=1")
-	out, err := cmd.CombinedOutput()
-	closing, bad := summary(string(out))
-	if err = errors.Join(err, bad); err != nil {
+	closing, out, err := nodeTest(ctx, folder, "CUBBY_DEV="+string(dev.json), "NODE_EXTRA_CA_CERTS="+ca)
+	if err != nil {
 		return fmt.Errorf("%w\n%s\nthe server said:\n%s", err, out, dev.stderr())
 	}
 	fmt.Println(closing)
 	return dev.stop()
+}
+
+// nodeTest runs the tests in folder, and returns their closing lines and all that
+// they printed.
+func nodeTest(ctx context.Context, folder string, env ...string) (closing string, out []byte, err error) {
+	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec")
+	cmd.Dir = folder
+	cmd.Env = append(append(os.Environ(), "NODE_NO_WARNINGS=1"), env...)
+	out, err = cmd.CombinedOutput()
+	closing, bad := summary(string(out))
+	return closing, out, errors.Join(err, bad)
 }
 
 var count = regexp.MustCompile(`(?m)^\S+ (tests|pass) (\d+)$`)

@@ -127,7 +127,7 @@ func inline(parts []*part) *iam.Document {
 			return nil
 		}
 	}
-	if d := document(parts); size(d) <= maxInline {
+	if d := document(parts); iam.Size(d) <= maxInline {
 		return d
 	}
 	return nil
@@ -166,8 +166,8 @@ func (p *Policy) BucketPolicy(opts *IAMOptions) (*iam.Document, error) {
 	for _, part := range parts {
 		d.Statement = append(d.Statement, part.statement())
 	}
-	if size(d) > maxBucketPolicy {
-		_, rest := pack(parts, maxBucketPolicy-size(d.Statement[0])-len(","), 1)
+	if iam.Size(d) > maxBucketPolicy {
+		_, rest := pack(parts, maxBucketPolicy-iam.Size(d.Statement[0])-len(","), 1)
 		w.refuse(nil, rest[0].rule(w), IAMSize, fmt.Sprintf("it is the first with no room in a bucket policy of %d characters", maxBucketPolicy))
 		return nil, w.error()
 	}

@@ -282,8 +282,8 @@ func TestIAMSizes(t *testing.T) {
 		}
 		if r.Inline != nil {
 			kinds[0]++
-			if r.Inline.Size() > 10240 || r.Managed != nil {
-				t.Errorf("%d rules: inline document of %d", n, r.Inline.Size())
+			if iam.Size(r.Inline) > 10240 || r.Managed != nil {
+				t.Errorf("%d rules: inline document of %d", n, iam.Size(r.Inline))
 			}
 			continue
 		}
@@ -295,11 +295,11 @@ func TestIAMSizes(t *testing.T) {
 			t.Errorf("%d rules: %d managed documents", n, len(r.Managed))
 		}
 		for _, d := range r.Managed {
-			if d.Size() > 6144 {
-				t.Errorf("%d rules: managed document of %d", n, d.Size())
+			if iam.Size(d) > 6144 {
+				t.Errorf("%d rules: managed document of %d", n, iam.Size(d))
 			}
 		}
-		if last := r.Managed[0].Size(); last < 6000 {
+		if last := iam.Size(r.Managed[0]); last < 6000 {
 			t.Errorf("%d rules: the first managed document is only %d", n, last)
 		}
 	}

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -146,37 +145,10 @@ func document(parts []*part) *iam.Document {
 	return d
 }
 
-// size returns how many characters v has in JSON as IAM counts them. What is not
-// Latin-1 has to be escaped in a policy.
-func size(v any) int {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return 0 // there is nothing in a document that JSON cannot hold
-	}
-	return count(strings.TrimSuffix(b.String(), "\n"))
-}
-
-func count(text string) int {
-	n := 0
-	for _, r := range text {
-		switch {
-		case r <= 0xff:
-			n++
-		case r <= 0xffff:
-			n += len(`\u0000`)
-		default:
-			n += 2 * len(`\u0000`)
-		}
-	}
-	return n
-}
-
 // pack puts the parts into at most n documents of at most limit characters. What
 // found no room is the rest.
 func pack(parts []*part, limit, n int) (docs []*iam.Document, rest []*part) {
-	empty := size(iam.Document{Version: iam.Version, Statement: []iam.Statement{}})
+	empty := iam.Size(iam.Document{Version: iam.Version, Statement: []iam.Statement{}})
 	var open []*part
 	used := empty
 	flush := func() {
@@ -188,15 +160,15 @@ func pack(parts []*part, limit, n int) (docs []*iam.Document, rest []*part) {
 	for k, p := range parts {
 		bare := p.with(0, 0)
 		bare.patterns = []string{"", ""}
-		head := size(bare.statement()) + len(",")
+		head := iam.Size(bare.statement()) + len(",")
 		each := 0
 		if !p.prefix {
-			each = count(p.arn + "/")
+			each = iam.Size(p.arn+"/") - len(`""`)
 		}
 		head -= 2*(each+len(`""`)) + len(",")
 		from := 0
 		for i, pattern := range p.patterns {
-			need := each + size(pattern) + len(",")
+			need := each + iam.Size(pattern) + len(",")
 			if i == from {
 				need += head
 			}

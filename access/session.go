@@ -37,7 +37,7 @@ func (p *Policy) SessionPolicy(s *Subject, opts *IAMOptions) (*iam.Document, err
 		}}}, nil
 	}
 	d := document(parts)
-	if size(d) <= maxSession {
+	if iam.Size(d) <= maxSession {
 		return d, nil
 	}
 	_, rest := pack(parts, maxSession, 1)

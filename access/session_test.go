@@ -90,8 +90,8 @@ func TestSessionSize(t *testing.T) {
 		d, err := p.SessionPolicy(&access.Subject{Authenticated: true}, forBucket)
 		if err == nil {
 			fits = fits || n > 40
-			if d.Size() > 2048 {
-				t.Errorf("%d rules: a document of %d", n, d.Size())
+			if iam.Size(d) > 2048 {
+				t.Errorf("%d rules: a document of %d", n, iam.Size(d))
 			}
 			continue
 		}

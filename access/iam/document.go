@@ -91,12 +91,12 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// Size returns the number of characters of the document, as IAM counts them
-// against its limits: without white space between the elements, and with what is
-// not Latin-1 escaped, as it must be. White space inside of a text counts, so that
-// the size is never too small.
-func (d *Document) Size() int {
-	text, err := marshal(d)
+// Size returns the number of characters of a document, or of a part of one, as IAM
+// counts them against its limits: without white space between the elements, and
+// with what is not Latin-1 escaped, as it must be. White space inside of a text
+// counts, so that the size is never too small.
+func Size(part any) int {
+	text, err := marshal(part)
 	if err != nil {
 		return 0 // there is nothing in a document that has no JSON
 	}

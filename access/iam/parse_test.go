@@ -85,12 +85,12 @@ func TestParseRefuses(t *testing.T) {
 func TestSize(t *testing.T) {
 	const text = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::b/a b/<é>&/*","*"]}]}`
 	d := parse(t, strings.ReplaceAll(text, ":[", " :\n\t[ "))
-	if got, want := d.Size(), len([]rune(text)); got != want {
+	if got, want := Size(d), len([]rune(text)); got != want {
 		t.Errorf("size %d, want %d", got, want)
 	}
-	before := d.Size()
+	before := Size(d)
 	d.Statement[0].Sid = "€𝄞"
-	if got, want := d.Size()-before, len(`"Sid":"\u20ac\ud834\udd1e",`); got != want {
+	if got, want := Size(d)-before, len(`"Sid":"\u20ac\ud834\udd1e",`); got != want {
 		t.Errorf("%d more, want %d", got, want)
 	}
 }

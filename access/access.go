@@ -9,8 +9,9 @@
 //
 // [Policy.Decide] answers whether a [Subject] may do an [Action] with a key, and
 // which rule says so. [Policy.Visible] turns the right to list into the ranges
-// of keys that a store is asked for. The package does no I/O, knows no clock and
-// keeps no state: the same question always has the same answer.
+// of keys that a store is asked for, and [Policy.Ask] answers people, who ask for
+// lists and keys alike. The package does no I/O, knows no clock and keeps no state:
+// the same question always has the same answer.
 //
 // # Rules
 //
@@ -121,11 +122,11 @@ type Options struct {
 // The error is fs.ErrInvalid. Decide does not check this; the gate does, first.
 func CheckKey(key string) error {
 	if strings.IndexByte(key, 0) >= 0 {
-		return fmt.Errorf("key %q holds a NUL: %w", key, fs.ErrInvalid)
+		return fmt.Errorf("key %q holds a NUL: %w", clip(key), fs.ErrInvalid)
 	}
 	for s := range strings.SplitSeq(key, "/") {
 		if s == "." || s == ".." {
-			return fmt.Errorf("key %q has a %q segment: %w", key, s, fs.ErrInvalid)
+			return fmt.Errorf("key %q has a %q segment: %w", clip(key), s, fs.ErrInvalid)
 		}
 	}
 	return nil

@@ -42,7 +42,7 @@ next:
 				continue next
 			}
 		}
-		return 0, fmt.Errorf("unknown action %q, want get, list, read, write, delete or versions: %w", name, fs.ErrInvalid)
+		return 0, fmt.Errorf("unknown action %q, want get, list, read, write, delete or versions: %w", clip(name), fs.ErrInvalid)
 	}
 	return set, nil
 }

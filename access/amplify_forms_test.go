@@ -188,3 +188,22 @@ func FuzzParseAmplify(f *testing.F) {
 		compare(t, p, rules, docs)
 	})
 }
+
+// TestAmplifySameName has a group and a resource of one name, which are two roles.
+func TestAmplifySameName(t *testing.T) {
+	a, err := access.ParseAmplify([]byte(`{"a/*": [{"groups": ["resize"], "to": ["get"]}, {"resource": "resize", "to": ["write"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := a.Generate(bucketARN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range out.Policies {
+		got = append(got, fmt.Sprintln(p.Role, p.Resource, p.Document.Statement[0].Action))
+	}
+	if want := []string{"resize false [s3:GetObject]\n", "resize true [s3:PutObject]\n"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

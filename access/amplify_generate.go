@@ -34,6 +34,8 @@ type AmplifyOutput struct {
 	// Paths are the paths of the outputs file, in their order.
 	Paths AmplifyPaths
 	// Policies are the documents, in the order in which their roles were first named.
+	// A group and a resource may have the same name, and then there are two for it:
+	// Role and Resource together are one role.
 	Policies []AmplifyPolicy
 }
 

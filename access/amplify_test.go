@@ -33,7 +33,9 @@ var iamActions = map[access.Action][]string{
 	access.List:     {"s3:ListBucket"},
 	access.Write:    {"s3:PutObject"},
 	access.Delete:   {"s3:DeleteObject"},
-	access.Versions: {"s3:DeleteObjectVersion", "s3:ListBucketVersions"},
+	access.Versions: {"s3:ListBucketVersions"},
+
+	access.Delete | access.Versions: {"s3:DeleteObjectVersion"},
 }
 
 // allowsIAM knows no more of IAM than our documents need.

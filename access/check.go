@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Test is a line of a file of tests: a question, and the answer that is wanted.
+// Test is a line of a file of tests: a question, as Policy.Ask answers it, and the
+// answer that is wanted.
 type Test struct {
 	Bucket  string // "" is the default bucket
 	Subject Subject
@@ -27,14 +28,17 @@ type Test struct {
 //	as guest read covers/x -> deny
 //
 // The form of a subject is that of ParseSubject. A test that wants allow wants all
-// of the actions allowed; one that wants deny wants each of them denied. The action
-// list is about seeing the key, or with Lists set to Prefix about a list with that
-// prefix. Lines behind "bucket NAME" are about that bucket, those before about the
+// of the actions allowed; one that wants deny wants each of them denied. They are asked
+// for as in Policy.Ask: list is about a list of all keys with a prefix if KEY ends with
+// "/" or is "", and else about seeing that key. Lines behind "bucket NAME" are about that bucket, those before about the
 // default one, whose name is "". Fields may be in quotes, as in Parse.
 //
 // The name stands in front of the line number in Pos. The error is an *Error with
 // all that is wrong.
 func ParseTests(name string, text []byte) ([]Test, error) {
+	if err := checkText(name, text); err != nil {
+		return nil, err
+	}
 	var tests []Test
 	var bad []Problem
 	bucket := ""
@@ -87,7 +91,7 @@ func (t *Test) parse(line string) error {
 		return fmt.Errorf("who: %w", err)
 	}
 	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-		return fmt.Errorf("who: something stands right behind %q", line[:len(line)-len(rest)])
+		return fmt.Errorf("who: something stands right behind %q", clip(line[:len(line)-len(rest)]))
 	}
 	t.Subject, t.Who = s, line[:len(line)-len(rest)]
 	f, err := split(rest)
@@ -120,7 +124,7 @@ func (t Test) String() string {
 type Failure struct {
 	Test   Test
 	Action Action // that got the wrong answer
-	Why    string // the answer explained; see Policy.Explain
+	Why    string // the answer explained, on a few lines; see Policy.Explain
 }
 
 // String returns the failure on a few lines.
@@ -129,14 +133,14 @@ func (f *Failure) String() string {
 	if f.Test.Pos != "" {
 		s = f.Test.Pos + ": " + s
 	}
-	return s + "\n\t" + strings.ReplaceAll(f.Why, "\n", "\n\t")
+	return s + "\n    " + strings.ReplaceAll(f.Why, "\n", "\n    ")
 }
 
 // Check asks the policy of the test's bucket. It returns nil if the answer is the
 // one that is wanted.
 func (t Test) Check(p *Policy) *Failure {
 	for a := Get; a <= Versions; a <<= 1 {
-		if t.Actions&a != 0 && p.Decide(&t.Subject, a, t.Key).Allowed != t.Allow {
+		if t.Actions&a != 0 && p.Ask(&t.Subject, a, t.Key).Allowed != t.Allow {
 			return &Failure{t, a, p.Explain(&t.Subject, a, t.Key)}
 		}
 	}

@@ -57,6 +57,9 @@ func TestParseTestsRefuses(t *testing.T) {
 		{"as", "who: want guest"},
 		{"bucket", "want the name of one bucket"},
 		{"bucket a b", "want the name of one bucket"},
+		{"as guest get,users x -> allow", "unknown action \"users\""},
+		{"as users get x -> allow", "who: users are many"},
+		{"as alice " + strings.Repeat("g", 5000) + " x -> deny", "unknown action \"" + strings.Repeat("g", 77) + "...\""},
 	}
 	var text []string
 	for _, l := range lines {
@@ -78,7 +81,7 @@ func TestParseTestsRefuses(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	p, err := access.Parse("c", []byte("docs/* authenticated read group:staff write\ndocs/legal/* group:legal read"), nil)
+	p, err := access.Parse("c", []byte("docs/* authenticated read group:staff write\ndocs/legal/* group:legal read\nprivate/{entity_id}/* owner read"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +93,10 @@ as guest read docs/x -> deny
 as alice write docs/x -> allow
 as alice read,write docs/x -> deny
 as alice read docs/legal/x -> allow
+as alice list private/ -> allow
+as alice list private -> allow
+as guest list private/ -> deny
+as alice read private/ -> allow
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +106,7 @@ as alice read docs/legal/x -> allow
 		if f := test.Check(p); f != nil {
 			first, _, _ := strings.Cut(f.String(), "\n")
 			got = append(got, f.Action.String()+" "+first)
-			if f.Why != p.Explain(&test.Subject, f.Action, test.Key) || !strings.Contains(f.String(), "\n\t"+f.Action.String()+" on ") {
+			if f.Why != p.Explain(&test.Subject, f.Action, test.Key) || !strings.Contains(f.String(), "\n    "+f.Action.String()+" on ") {
 				t.Errorf("failure %s", f)
 			}
 		}
@@ -108,6 +115,8 @@ as alice read docs/legal/x -> allow
 		"write rules.test:6: as alice write docs/x -> allow",
 		"get rules.test:7: as alice get,list,write docs/x -> deny", // reading is allowed
 		"get rules.test:8: as alice get,list docs/legal/x -> allow",
+		"list rules.test:10: as alice list private -> allow",     // a key, and not below the path
+		"get rules.test:12: as alice get,list private/ -> allow", // the list alone would be
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -239,7 +239,7 @@ func (c *compiler) checkPlaces() {
 				q = o
 			}
 			if q != nil && q.bad == nil {
-				c.refusePath(p.first, BadAboveToken, fmt.Sprintf("the path %q would open the folders of all owners; write the rules in one path, or use %s", q.name, identityToken))
+				c.refusePath(p.first, BadAboveToken, fmt.Sprintf("the path %q would open the folders of all owners; write the rules in one path, or use %s", clip(q.name), identityToken))
 				break
 			}
 		}
@@ -295,6 +295,9 @@ func (c *compiler) checkNesting(name string, e *path, own bool) {
 		}
 	}
 	if len(found) > 1 || own && len(found) == 1 && found[0] != e.literal() {
+		for i := range found {
+			found[i] = clip(found[i])
+		}
 		c.refusePath(e.first, BadNesting, fmt.Sprintf("a path may be below one other path at most, and this is below %q", found))
 	}
 }
@@ -324,7 +327,7 @@ func (c *compiler) checkGuests() {
 				continue
 			}
 			if s.lists {
-				c.refuse(i, BadGuestSecret, fmt.Sprintf("whoever may list %q would see the ids of guests, which are secrets", s.name))
+				c.refuse(i, BadGuestSecret, fmt.Sprintf("whoever may list %q would see the ids of guests, which are secrets", clip(s.name)))
 				break
 			}
 			if c.opts.Lists == Filtered {
@@ -347,22 +350,46 @@ func (c *compiler) warn() {
 	if c.opts.Lists != Prefix {
 		return
 	}
-	for name, e := range ordered(c.shared) {
-		lists := make(map[role]bool)
+	listers := make(map[*path]map[role]bool)
+	for _, e := range c.shared {
+		list := make(map[role]bool)
 		for _, i := range e.all {
-			lists[c.read[i].role] = c.rules[i].Actions&List != 0
+			if c.rules[i].Actions&List != 0 {
+				list[c.read[i].role] = true
+			}
 		}
+		listers[e] = list
+	}
+	for name, e := range ordered(c.shared) {
 		for above := range abovePaths(name) {
-			s := c.shared[above]
-			if s == nil {
-				continue
+			if s := c.shared[above]; s != nil {
+				c.warnListed(above, name, s, listers[s], listers[e])
+				break
 			}
-			for _, i := range s.all {
-				if c.rules[i].Actions&List != 0 && !lists[c.read[i].role] {
-					c.warnOf(i, WarnListed, fmt.Sprintf("with lists: prefix, a list of %q shows the names below %q too", above, name))
-				}
-			}
-			break
+		}
+	}
+}
+
+// warnListed warns if some who may list the path s may not list the next path below
+// it. It is one warning for all of them, by the first.
+func (c *compiler) warnListed(above, below string, s *path, may, mayBelow map[role]bool) {
+	n := len(may)
+	for r := range mayBelow {
+		if may[r] {
+			n--
+		}
+	}
+	if n == 0 {
+		return
+	}
+	text := fmt.Sprintf("with lists: prefix, a list of %q shows the names below %q too", clip(above), clip(below))
+	if n > 1 {
+		text += fmt.Sprintf(", to this role and %d more", n-1)
+	}
+	for _, i := range s.all {
+		if r := c.read[i].role; may[r] && !mayBelow[r] {
+			c.warnOf(i, WarnListed, text)
+			return
 		}
 	}
 }

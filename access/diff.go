@@ -16,9 +16,14 @@ const (
 	Lost    ChangeKind = "lost"    // the old rules allowed what the new ones do not
 	Limited ChangeKind = "limits"  // both allow to write, but not the same things
 	Setting ChangeKind = "setting" // the way in which rules are read is another
+	More    ChangeKind = "more"    // there are more changes than Diff returns
 )
 
-// Change is one difference between two policies.
+// maxChanges is how many changes Diff returns, but for the one that says More.
+const maxChanges = 10_000
+
+// Change is one difference between two policies. If Kind is Setting it has nothing
+// but From and To, and if it is More nothing else at all.
 type Change struct {
 	Kind ChangeKind
 	// Who is whose rights changed: guest, authenticated, owner, group:NAME or
@@ -56,6 +61,8 @@ func (c Change) String() string {
 		return fmt.Sprintf("- %s may no longer %s %s%s; such as %s", c.Who, c.Actions, quote(c.Path), decision("which was by", c.Before), quote(c.Key))
 	case Limited:
 		return fmt.Sprintf("~ what %s may write to %s: %s, was %s; such as %s", c.Who, quote(c.Path), c.To, c.From, quote(c.Key))
+	case More:
+		return "~ and more, which are left out"
 	}
 	return fmt.Sprintf("~ %s, was %s", c.To, c.From)
 }
@@ -63,7 +70,8 @@ func (c Change) String() string {
 // Diff returns all differences between the answers of two policies, those of
 // settings first and then in the order of the paths. It is nil if and only if
 // there are none: every subject gets the same answer for every action and key, and
-// may write under the same limits. Both policies may be nil.
+// may write under the same limits. It stops after 10,000: if there are more, one
+// whose Kind is More is the last. Both policies may be nil.
 func Diff(before, after *Policy) []Change {
 	var changes []Change
 	set := func(what string, x, y uint8, names ...string) {
@@ -92,6 +100,10 @@ func Diff(before, after *Policy) []Change {
 		if m.limits {
 			l := add(Limited, Write)
 			l.From, l.To = limitsText(before.Bounds(&s, key)), limitsText(after.Bounds(&s, key))
+		}
+		if len(changes) > maxChanges {
+			changes = append(changes[:maxChanges], Change{Kind: More})
+			return false
 		}
 		return true
 	}

@@ -275,3 +275,26 @@ func TestDiffOfSettings(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
+
+// TestDiffOfMany gives up where nobody would read on, and says so.
+func TestDiffOfMany(t *testing.T) {
+	policy := func(n int) *access.Policy {
+		var rules []access.Rule
+		for i := range n {
+			rules = append(rules, access.Rule{Path: fmt.Sprintf("p%d/*", i/100), Who: fmt.Sprintf("group:g%d", i), Actions: access.Get})
+		}
+		p, _, err := access.Compile(rules, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	changes := access.Diff(nil, policy(10_000))
+	if n := len(changes); n != 10_000 || changes[n-1].Kind != access.Gained {
+		t.Errorf("%d changes, the last is %s", n, changes[n-1])
+	}
+	changes = access.Diff(nil, policy(10_001))
+	if n := len(changes); n != 10_001 || changes[n-1].Kind != access.More || changes[n-1].String() != "~ and more, which are left out" {
+		t.Errorf("%d changes, the last is %s", n, changes[n-1])
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"unicode/utf8"
 )
 
 // Reason is why a rule was refused or warned of.
@@ -64,12 +65,27 @@ func (p Problem) String() string {
 		b.WriteString(p.Pos + ": ")
 	}
 	if p.Path != "" {
-		fmt.Fprintf(&b, "path %q: ", p.Path)
+		fmt.Fprintf(&b, "path %q: ", clip(p.Path))
 	}
 	if p.Who != "" {
-		fmt.Fprintf(&b, "%q: ", p.Who)
+		fmt.Fprintf(&b, "%q: ", clip(p.Who))
 	}
 	return b.String() + p.Text
+}
+
+// maxEcho is how many bytes of one field of a text are repeated in a message.
+const maxEcho = 80
+
+// clip returns the beginning of s if it is too long for a message.
+func clip(s string) string {
+	if len(s) <= maxEcho {
+		return s
+	}
+	n := maxEcho - len("...")
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "..."
 }
 
 // Warning is a rule that is accepted but may not mean what its author thinks.

@@ -6,23 +6,28 @@ import (
 	"strings"
 )
 
-// Explain returns the decision on a with key in words, on one or a few lines. Of
-// what is allowed it tells the rule, its position and the role that it is for, and
-// the limits on what may be written. Of what is denied it tells the path that took
-// back what a path above it gave, the nearest rule that would have allowed it and
-// for whom, and which value of the subject is missing, matches nothing or is
-// another. It names rules and their positions, and so is for those who may see the
-// rules. No identity id is in it that is not in the key.
+// Explain returns the answer of Ask in words, on one or a few lines. Of what is
+// allowed it tells the rule, its position and the role that it is for, the limits on
+// what may be written, and what a list of a prefix shows. Of what is denied it tells
+// the path that took back what a path above it gave, the nearest rule that would have
+// allowed it and for whom, and which value of the subject is missing, matches nothing
+// or is another. It names rules and their positions, and so is for those who may see
+// the rules. No identity id is in it that is not in the key, but for the folders
+// that an allowed list shows.
 func (p *Policy) Explain(s *Subject, a Action, key string) string {
 	what := fmt.Sprintf("%s on %q", a, key)
 	if p == nil || p.root == nil || s == nil || a == 0 {
 		return what + " is denied"
 	}
+	d, shown := p.ask(s, a, key)
+	if d.Allowed {
+		return p.explainAllowed(s, a, key, what, d, shown)
+	}
 	var f finding
 	f.find(p.root, s, key)
-	d, missing := f.decide(s, a, p.groups)
-	if d.Allowed {
-		return p.explainAllowed(s, a, key, what, d)
+	_, missing := f.decide(s, a, p.groups)
+	if shown != nil {
+		missing &^= List
 	}
 	lines := []string{what + " is denied"}
 	if missing != a {
@@ -41,19 +46,23 @@ func (p *Policy) Explain(s *Subject, a Action, key string) string {
 	return strings.Join(lines, "\n")
 }
 
-// explainAllowed explains what is allowed.
-func (p *Policy) explainAllowed(s *Subject, a Action, key, what string, d Decision) string {
+// explainAllowed explains what is allowed. If it has a list of a prefix, that shows
+// the ranges.
+func (p *Policy) explainAllowed(s *Subject, a Action, key, what string, d Decision, shown []KeyRange) string {
 	var lines []string
-	if a&^d.Rule.Actions == 0 {
+	if a&^d.Rule.Actions == 0 && (a == List || p.Decide(s, a, key).Allowed) {
 		lines = append(lines, fmt.Sprintf("%s is allowed to %s by %s", what, d.Role, d.Rule.at()))
 	} else {
 		lines = append(lines, what+" is allowed")
 		for bit := Get; bit <= Versions; bit <<= 1 {
 			if a&bit != 0 {
-				d := p.Decide(s, bit, key)
+				d := p.Ask(s, bit, key)
 				lines = append(lines, fmt.Sprintf("%s is allowed to %s by %s", bit, d.Role, d.Rule.at()))
 			}
 		}
+	}
+	if shown != nil {
+		lines = append(lines, shows(key, shown))
 	}
 	if list := p.Bounds(s, key); a&Write != 0 && list != nil {
 		lines = append(lines, "what is written is limited: "+limitsText(list))

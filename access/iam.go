@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cubby-storage/cubby/access/iam"
@@ -41,7 +43,8 @@ func (e *IAMError) Unwrap() error { return errors.ErrUnsupported }
 
 // IAMOptions say what the documents are written for.
 type IAMOptions struct {
-	// Bucket is the name of the bucket, or its ARN. It is required.
+	// Bucket is the name of the bucket, or its ARN, arn:PARTITION:s3:::NAME. It is
+	// required.
 	Bucket string
 	// IdentityPool is the id of the identity pool that assumes the roles. "" leaves
 	// out the trust policies of all roles but those of functions.
@@ -50,8 +53,11 @@ type IAMOptions struct {
 	// the rules name; then rules with {group} for any but a named group are refused,
 	// because a group that is not known has no role to give its folder to.
 	Groups []string
-	// RoleARN returns the ARN of a role, as RoleDocuments names it, for BucketPolicy.
-	// A role without one has no statement there.
+	// Roles are the roles to write for, as RoleDocuments names them. Nil is all. What
+	// stands in the way of others' documents is no error then.
+	Roles []string
+	// RoleARN returns the ARN of a role, as RoleDocuments names it, for BucketPolicy:
+	// arn:PARTITION:iam::ACCOUNT:role/NAME. A role without one has no statement there.
 	RoleARN func(role string) string
 }
 
@@ -69,7 +75,7 @@ type RoleDocuments struct {
 	Trust *iam.Document
 }
 
-// IAM returns the documents of all roles: guest, authenticated, the groups in the
+// IAM returns the documents of the roles: guest, authenticated, the groups in the
 // order of their first rules, and the functions.
 //
 // The documents are exact. What one allows is what Decide and MayList allow to a
@@ -79,8 +85,8 @@ type RoleDocuments struct {
 // Lists is. Identity ids are taken to be those of an identity pool.
 //
 // In the documents get is s3:GetObject, write s3:PutObject, delete
-// s3:DeleteObject, list s3:ListBucket, and versions both s3:ListBucketVersions and
-// s3:DeleteObjectVersion.
+// s3:DeleteObject, list s3:ListBucket, and versions s3:ListBucketVersions. Delete and
+// versions together are s3:DeleteObjectVersion, too.
 //
 // What IAM cannot say is an *IAMError; nothing is approximated. Options that
 // cannot be right are fs.ErrInvalid.
@@ -90,11 +96,12 @@ func (p *Policy) IAM(opts *IAMOptions) ([]RoleDocuments, error) {
 		return nil, err
 	}
 	out := make([]RoleDocuments, len(roles))
+	full := false
 	for i, v := range roles {
 		out[i].Role = v.name
 		out[i].Trust = v.trust(opts.IdentityPool)
 		parts := w.parts(v)
-		if len(parts) == 0 {
+		if len(parts) == 0 || full {
 			continue
 		}
 		if d := inline(parts); d != nil {
@@ -105,8 +112,9 @@ func (p *Policy) IAM(opts *IAMOptions) ([]RoleDocuments, error) {
 		if rest != nil {
 			w.refuse(v, rest[0].rule(w), IAMSize, fmt.Sprintf(
 				"it is the first with no room in %d managed policies of %d characters", maxManagedCount, maxManaged))
-			// Every further role would only be found too large as well.
-			break
+			// Further roles are likely too large as well, which would say nothing new.
+			full = true
+			continue
 		}
 		out[i].Managed = docs
 	}
@@ -155,9 +163,13 @@ func (p *Policy) BucketPolicy(opts *IAMOptions) (*iam.Document, error) {
 		if opts.RoleARN != nil {
 			arn = opts.RoleARN(v.name)
 		}
-		if arn != "" {
-			shared.add(arn, w.parts(v))
+		if arn == "" {
+			continue
 		}
+		if !roleForm.MatchString(arn) {
+			return nil, fmt.Errorf("role %s: %q is no ARN of a role, want arn:PARTITION:iam::ACCOUNT:role/NAME: %w", v.name, clip(arn), fs.ErrInvalid)
+		}
+		shared.add(arn, w.parts(v))
 	}
 	if err := w.error(); err != nil {
 		return nil, err
@@ -187,16 +199,24 @@ func (o *IAMOptions) bucketARN() (string, error) {
 	if o == nil || o.Bucket == "" {
 		return "", fmt.Errorf("no bucket to write documents for: %w", fs.ErrInvalid)
 	}
-	if err := checkName("bucket", o.Bucket); err != nil {
-		return "", err
+	arn := o.Bucket
+	if !strings.HasPrefix(arn, "arn:") {
+		arn = "arn:aws:s3:::" + arn
 	}
-	if strings.HasPrefix(o.Bucket, "arn:") {
-		return o.Bucket, nil
+	if !bucketForm.MatchString(arn) {
+		return "", fmt.Errorf("bucket %q: want the name of a bucket, or arn:PARTITION:s3:::NAME: %w", clip(o.Bucket), fs.ErrInvalid)
 	}
-	return "arn:aws:s3:::" + o.Bucket, nil
+	return arn, nil
 }
 
-// newIAMWriter returns a writer and the views of all roles, in their order.
+// The ARNs that documents may have. Names of buckets are also those with capital
+// letters and underscores that old buckets may have.
+var (
+	bucketForm = regexp.MustCompile(`^arn:[a-z0-9-]+:s3:::[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
+	roleForm   = regexp.MustCompile(`^arn:[a-z0-9-]+:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$`)
+)
+
+// newIAMWriter returns a writer and the views of the roles, in their order.
 func (p *Policy) newIAMWriter(opts *IAMOptions) (*iamWriter, []*view, error) {
 	arn, err := opts.bucketARN()
 	if err == nil {
@@ -236,7 +256,33 @@ func (p *Policy) newIAMWriter(opts *IAMOptions) (*iamWriter, []*view, error) {
 	for _, g := range opts.Groups {
 		add(role{member, g})
 	}
-	return newIAMWriter(p, arn), append(roles, functions...), nil
+	roles = append(roles, functions...)
+	if opts.Roles != nil {
+		if roles, err = selectRoles(roles, opts.Roles); err != nil {
+			return nil, nil, err
+		}
+	}
+	return newIAMWriter(p, arn), roles, nil
+}
+
+// selectRoles returns the roles of the given names, in their order.
+func selectRoles(roles []*view, names []string) ([]*view, error) {
+	const most = 20 // that an error names
+	known := make([]string, len(roles))
+	for i, v := range roles {
+		known[i] = v.name
+	}
+	for _, name := range names {
+		if slices.Contains(known, name) {
+			continue
+		}
+		list, more := strings.Join(known[:min(len(known), most)], ", "), ""
+		if len(known) > most {
+			more = fmt.Sprintf(" and %d more", len(known)-most)
+		}
+		return nil, fmt.Errorf("no role is called %q, there are %s%s: %w", clip(name), list, more, fs.ErrInvalid)
+	}
+	return slices.DeleteFunc(roles, func(v *view) bool { return !slices.Contains(names, v.name) }), nil
 }
 
 // trust returns who may assume the role: the identity pool, or a function.

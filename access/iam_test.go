@@ -85,12 +85,20 @@ func TestIAMDocuments(t *testing.T) {
 				`{"Effect":"Deny","Action":"s3:PutObject","Resource":"arn:aws:s3:::BUCKET/p/${cognito-identity.amazonaws.com:sub}/locked/*"}]}`,
 		},
 		{
-			name:  "versions are judged by the key and by the prefix",
+			name:  "versions alone are no right to delete them",
 			rules: "a/* group:v versions,list",
 			role:  "group:v",
 			want: `{"Version":"2012-10-17","Statement":[` +
-				`{"Effect":"Allow","Action":"s3:DeleteObjectVersion","Resource":"arn:aws:s3:::BUCKET/a/*"},` +
 				`{"Effect":"Allow","Action":["s3:ListBucket","s3:ListBucketVersions"],"Resource":"arn:aws:s3:::BUCKET","Condition":{"StringLike":{"s3:prefix":"a/*"}}}]}`,
+		},
+		{
+			name:  "versions and delete are, until either is taken back",
+			rules: "a/* group:v delete,versions,list\na/b/* group:v versions,list",
+			role:  "group:v",
+			want: `{"Version":"2012-10-17","Statement":[` +
+				`{"Effect":"Allow","Action":["s3:DeleteObject","s3:DeleteObjectVersion"],"Resource":"arn:aws:s3:::BUCKET/a/*"},` +
+				`{"Effect":"Allow","Action":["s3:ListBucket","s3:ListBucketVersions"],"Resource":"arn:aws:s3:::BUCKET","Condition":{"StringLike":{"s3:prefix":"a/*"}}},` +
+				`{"Effect":"Deny","Action":["s3:DeleteObject","s3:DeleteObjectVersion"],"Resource":"arn:aws:s3:::BUCKET/a/b/*"}]}`,
 		},
 		{name: "a role without rights has no document", rules: "a/* authenticated get", role: "guest", want: `null`},
 	} {

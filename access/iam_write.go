@@ -31,12 +31,17 @@ func newIAMWriter(p *Policy, arn string) *iamWriter {
 	return w
 }
 
-// The actions that IAM judges by the key, and those that it judges by the prefix
-// of a list.
-const (
-	byKey    = Get | Write | Delete | Versions
-	byPrefix = List | Versions
-)
+// byPrefix are the actions that IAM judges by the prefix of a list.
+const byPrefix = List | Versions
+
+// keyActions returns what IAM judges by the key where somebody may do a. Versions
+// is to delete single versions, which takes both Delete and Versions.
+func keyActions(a Action) Action {
+	if a&Delete == 0 {
+		a &^= Versions
+	}
+	return a &^ List
+}
 
 // part is a statement, or a piece of one.
 type part struct {
@@ -59,8 +64,8 @@ type partKind struct {
 func (w *iamWriter) parts(v *view) []*part {
 	var list []*part
 	at := make(map[partKind]*part)
-	add := func(s *spot, effect string, actions Action) {
-		for _, k := range []partKind{{effect, false, actions & byKey}, {effect, true, actions & byPrefix}} {
+	add := func(s *spot, effect string, may, but Action) {
+		for _, k := range []partKind{{effect, false, keyActions(may) &^ keyActions(but)}, {effect, true, may &^ but & byPrefix}} {
 			if k.actions == 0 {
 				continue
 			}
@@ -79,8 +84,8 @@ func (w *iamWriter) parts(v *view) []*part {
 		if s.above != nil {
 			above = s.above.may
 		}
-		add(s, iam.Allow, s.may&^above)
-		add(s, iam.Deny, above&^s.may)
+		add(s, iam.Allow, s.may, above)
+		add(s, iam.Deny, above, s.may)
 	}
 	slices.SortStableFunc(list, compareParts)
 	return list

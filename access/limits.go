@@ -35,7 +35,7 @@ func ParseLimits(texts []string) (*Limits, error) {
 	for _, text := range texts {
 		name, value, _ := strings.Cut(text, "=")
 		if slices.Contains(seen, name) {
-			return nil, fmt.Errorf("%s is there twice: %w", name, fs.ErrInvalid)
+			return nil, fmt.Errorf("%s is there twice: %w", clip(name), fs.ErrInvalid)
 		}
 		seen = append(seen, name)
 		var err error
@@ -51,13 +51,13 @@ func ParseLimits(texts []string) (*Limits, error) {
 		case "quota":
 			l.Quota, err = parseSize(value)
 		default:
-			return nil, fmt.Errorf("unknown limit %q, want %s: %w", name, strings.Join(limitNames[:], ", "), fs.ErrInvalid)
+			return nil, fmt.Errorf("unknown limit %q, want %s: %w", clip(name), strings.Join(limitNames[:], ", "), fs.ErrInvalid)
 		}
 		if err == nil && value == "0" {
 			err = errors.New("a limit of 0 would allow nothing; leave the action out instead")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", text, err, fs.ErrInvalid)
+			return nil, fmt.Errorf("%s: %w: %w", clip(text), err, fs.ErrInvalid)
 		}
 	}
 	return l, nil
@@ -156,7 +156,7 @@ func (l *Limits) check(a Action) string {
 			t = kind + "/x"
 		}
 		if m, params, err := mime.ParseMediaType(t); !ok || err != nil || m != t || len(params) > 0 {
-			return fmt.Sprintf("%q is no content type, want one in lower case such as image/png, or image/*", t)
+			return fmt.Sprintf("%q is no content type, want one in lower case such as image/png, or image/*", clip(t))
 		}
 	}
 	return ""

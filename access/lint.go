@@ -12,14 +12,15 @@ const (
 	WarnRedundant    Reason = "redundant"          // no answer depends on the rule
 	WarnNothingTaken Reason = "takes nothing back" // the same, of a path without rules
 	WarnGroupNothing Reason = "nothing for group"  // the same, of a rule for a group whose members have it as users
+	WarnNoRules      Reason = "no rules"           // nobody but operators may do anything
 )
 
 // Lint returns what may not mean what the author of the rules thinks, beyond what
 // Warnings has, in the order of the rules. A rule is redundant if and only if Diff
-// finds nothing when it is taken out.
+// finds nothing when it is taken out. That there are no rules is a warning, too.
 func (p *Policy) Lint() []Warning {
-	if p == nil || p.root == nil {
-		return nil
+	if p == nil || len(p.rules) == 0 {
+		return []Warning{{Reason: WarnNoRules, Text: "there are no rules, so nobody but operators may do anything"}}
 	}
 	l := newLinter(p)
 	var warnings []Warning

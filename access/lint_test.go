@@ -1,10 +1,12 @@
 package access_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/cubby-storage/cubby/access"
 )
@@ -54,6 +56,7 @@ func TestLint(t *testing.T) {
 		mode  access.GroupMode
 		want  []string // line and reason
 	}{
+		{"# nothing yet", access.Union, []string{" no rules"}},
 		{"a/* guest read authenticated read,write", access.Union, nil},
 		{"a/* guest get authenticated list", access.Union, []string{"1 guests only"}},
 		{"a/* guest read\nb/* authenticated read", access.Union, []string{"1 guests only"}},
@@ -85,7 +88,7 @@ func TestLint(t *testing.T) {
 		var got []string
 		for _, l := range p.Lint() {
 			got = append(got, strings.TrimPrefix(l.Pos, ":")+" "+string(l.Reason))
-			if l.Path == "" || l.Text == "" {
+			if l.Path == "" && l.Reason != access.WarnNoRules || l.Text == "" {
 				t.Errorf("%q: warning %+v", c.rules, l)
 			}
 		}
@@ -93,8 +96,51 @@ func TestLint(t *testing.T) {
 			t.Errorf("%q: %q, want %q", c.rules, got, c.want)
 		}
 	}
-	if new(access.Policy).Lint() != nil || (*access.Policy)(nil).Lint() != nil {
-		t.Error("an empty policy is warned of")
+	for _, p := range []*access.Policy{nil, new(access.Policy)} {
+		if l := p.Lint(); len(l) != 1 || l[0].Reason != access.WarnNoRules || !strings.Contains(l[0].String(), "nobody but operators") {
+			t.Errorf("a policy without rules is warned of with %v", l)
+		}
+	}
+}
+
+// TestNotUTF8 gives text of other encodings to what reads files: it is one problem.
+func TestNotUTF8(t *testing.T) {
+	junk := strings.Repeat("\xfe\x00\n", 5000)
+	for _, c := range []struct{ text, want string }{
+		{"# caf\u00e9\na/* guest get\n# caf\xe9\n" + junk, "f:3: this is not UTF-8 text"},
+		{"\xff\xfea\x00\n\x00", "f:1: this is UTF-16; save it as UTF-8"},
+		{"\xfe\xff\x00a\x00\n", "f:1: this is UTF-16; save it as UTF-8"},
+		{"# \ufffd is a character\n\xff", "f:2: this is not UTF-8 text"},
+	} {
+		p, err := access.Parse("f", []byte(c.text), nil)
+		tests, err2 := access.ParseTests("f", []byte(c.text))
+		for _, err := range []error{err, err2} {
+			e, ok := errors.AsType[*access.Error](err)
+			if !ok || e.Error() != c.want || len(e.Problems) != 1 || e.Problems[0].Reason != access.BadEncoding {
+				t.Errorf("%.20q: %v, want %s", c.text, err, c.want)
+			}
+		}
+		if p != nil || tests != nil {
+			t.Errorf("%.20q: %v, %v", c.text, p, tests)
+		}
+	}
+}
+
+// TestLongFields checks that a message repeats no more than the beginning of a field.
+func TestLongFields(t *testing.T) {
+	long := strings.Repeat("\u00e9", 2000)
+	for _, line := range []string{
+		long + " guest get", long + "/* guest get", "a/* " + long + " get", "a/* guest " + long, `a/* "` + long + `"x`, `a/* "` + long + `\z" get`,
+		"a/* guest write maxSize=" + long, "a/* guest write contentTypes=" + long, "a/{" + strings.Repeat("x", 1000) + "}/* guest get",
+	} {
+		_, err := access.Parse("f", []byte(line), nil)
+		if err == nil || len(err.Error()) > 600 || !utf8.ValidString(err.Error()) {
+			t.Errorf("%.40s: %v", line, err)
+		}
+		_, err = access.ParseTests("f", []byte("as "+line+"\nas guest get a/../"+long+" -> deny\nas "+long+"(x=1) get x -> deny\nas a("+long+") get x -> deny"))
+		if err == nil || len(err.Error()) > 1200 || !utf8.ValidString(err.Error()) {
+			t.Errorf("test %.40s: %v", line, err)
+		}
 	}
 }
 

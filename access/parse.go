@@ -1,10 +1,12 @@
 package access
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Parse makes a policy of text. Each line has a path and, behind it, who and
@@ -24,6 +26,9 @@ import (
 // The name stands in front of the line number in messages. Options may be nil.
 // The error is an *Error with all that is wrong.
 func Parse(name string, text []byte, opts *Options) (*Policy, error) {
+	if err := checkText(name, text); err != nil {
+		return nil, err
+	}
 	var rules []Rule
 	var bad []numbered
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
@@ -79,6 +84,29 @@ var (
 	errNoActions = errors.New("a rule gives at least one action")
 )
 
+// checkText refuses text that is not UTF-8, as one problem.
+func checkText(name string, text []byte) error {
+	if utf8.Valid(text) {
+		return nil
+	}
+	line := 1
+	what := "this is not UTF-8 text"
+	for rest := text; ; {
+		r, size := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if r == '\n' {
+			line++
+		}
+		rest = rest[size:]
+	}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		what = "this is UTF-16; save it as UTF-8"
+	}
+	return &Error{[]Problem{{Pos: fmt.Sprintf("%s:%d", name, line), Reason: BadEncoding, Text: what}}}
+}
+
 // split returns the fields of a line.
 func split(line string) ([]string, error) {
 	var fields []string
@@ -94,10 +122,10 @@ func split(line string) ([]string, error) {
 			}
 			f, err := strconv.Unquote(q)
 			if err != nil {
-				return nil, fmt.Errorf("quoted field %s: %w", q, err)
+				return nil, fmt.Errorf("quoted field %s: %w", clip(q), err)
 			}
 			if line = line[len(q):]; line != "" && line[0] != ' ' && line[0] != '\t' {
-				return nil, fmt.Errorf("something stands right behind %s", q)
+				return nil, fmt.Errorf("something stands right behind %s", clip(q))
 			}
 			fields = append(fields, f)
 		default:

@@ -161,7 +161,7 @@ func checkLiteral(s string) *flaw {
 	case !norm.NFC.IsNormalString(s):
 		return &flaw{BadEncoding, "a path is in Unicode normal form C"}
 	case strings.ContainsAny(s, "{}"):
-		return &flaw{BadToken, fmt.Sprintf("%q is no token, want {entity_id}, %s, {sub}, {username}, {group} or {claim:NAME}", s, identityToken)}
+		return &flaw{BadToken, fmt.Sprintf("%q is no token, want {entity_id}, %s, {sub}, {username}, {group} or {claim:NAME}", clip(s), identityToken)}
 	case strings.Contains(s, "?"):
 		return &flaw{BadCharacter, `a path has no "?", which is a wildcard in IAM`}
 	case strings.ContainsFunc(s, unicode.IsControl):

@@ -16,6 +16,9 @@ type Proof struct {
 	// are if the statement holds; else the last of them is the counterexample.
 	Cases          int
 	Counterexample *Case
+	// Note is for people: why the statement may not say what its author thinks, on
+	// one or a few lines, or "".
+	Note string
 }
 
 // Case is a request, and the answer to it.
@@ -47,6 +50,7 @@ func (p *Policy) Prove(st Statement) Proof {
 	if st.actions == 0 {
 		return proof
 	}
+	notes := p.notes(&st)
 	claim, end := st.pattern.tree()
 	texts := slices.Concat(st.pattern.segs, []string{st.pattern.last})
 	var extra []string
@@ -65,6 +69,10 @@ func (p *Policy) Prove(st Statement) Proof {
 	}
 	v.e = explorer{visit: v.visit, names: v.names, shy: 1, extra: extra}
 	v.e.explore(startOf(p.rootOf(), claim))
+	if proof.Holds && v.limits != nil {
+		notes = append(notes, fmt.Sprintf("not everything may be written: there are the limits of %s", p.limitedBy(v.limits)))
+	}
+	proof.Note = strings.Join(notes, "\n")
 	return proof
 }
 
@@ -92,6 +100,7 @@ type prover struct {
 	proof  *Proof
 	shared map[*rights][]string // groups of shared paths that are worth a try
 	found  func(*position, class, Action)
+	limits *Limits // of a write that the statement claims, nil if there were none
 	e      explorer
 }
 
@@ -211,6 +220,13 @@ func (v *prover) try(p *position, c class) {
 		wrong ^= v.st.actions
 	}
 	if wrong == 0 {
+		if v.st.verb == always && v.st.actions&Write != 0 && v.limits == nil {
+			b := new(bounds)
+			f.giveAll(&tally{missing: Write, bounds: b}, &s, v.mode)
+			if !b.free && len(b.list) > 0 {
+				v.limits = b.list[0]
+			}
+		}
 		v.proof.Cases += bits.OnesCount8(uint8(v.st.actions))
 		return
 	}

@@ -249,3 +249,58 @@ teams/{group}/*          authenticated read
 		t.Error("to claim nothing does not hold")
 	}
 }
+
+// TestProveNotes has what people are told of statements that are likely others.
+func TestProveNotes(t *testing.T) {
+	const rules = `
+admin/*             guest write
+docs/legal/x/*      group:legal read   function:index get
+private/{entity_id}/* owner read
+teams/{sub}/in/*    owner read
+`
+	const shorter = "with lists: prefix, a list of a shorter prefix may show these names, too"
+	for _, c := range []struct {
+		statement string
+		lists     access.ListMode
+		want      string
+	}{
+		{"guest can never write admin", access.Filtered, "admin is one key; admin/* is all below it"},
+		{"guest can never write admin/*", access.Filtered, ""},
+		{"guest can never write admi", access.Filtered, "no rule is about this path; did you mean admin/*?"},
+		{"guest can never get docs/legal", access.Filtered, "docs/legal is one key; docs/legal/* is all below it"},
+		{"guest can never get docs/legal/x/y", access.Filtered, ""},
+		{"guest can never get private/alice", access.Filtered, "private/alice is one key; private/alice/* is all below it"},
+		{"guest can never get teams/{sub}/in", access.Filtered, "teams/{sub}/in is one key; teams/{sub}/in/* is all below it"},
+		{"guest can never get docs/{sub}/x", access.Filtered, "no rule is about this path"},
+		{"group:legal can never write", access.Filtered, ""},
+		{"groupslegal can never write", access.Filtered, ""},
+		{"group:leagl can never write", access.Filtered, "no rule names group:leagl"},
+		{"function:index can never write", access.Filtered, ""},
+		{"only group:a, function:f can write docs", access.Filtered, "docs is one key; docs/* is all below it\nno rule names group:a\nno rule names function:f"},
+		{"guest can never list private/*", access.Filtered, ""},
+		{"guest can never list private/*", access.Prefix, shorter},
+		{"guest can never read private/*", access.Prefix, shorter},
+		{"guest can never get private/*", access.Prefix, ""},
+		{"guest can always list private/*", access.Prefix, ""},
+		{"guest can never list", access.Prefix, ""},
+	} {
+		p, err := access.Parse("p", []byte(rules), &access.Options{Lists: c.lists})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := access.ParseStatement(c.statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Prove(st).Note; got != c.want {
+			t.Errorf("%s: %q, want %q", c.statement, got, c.want)
+		}
+	}
+	st, err := access.ParseStatement("group:x can never get a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := (*access.Policy)(nil).Prove(st).Note; got != "no rule names group:x" {
+		t.Errorf("of no policy: %q", got)
+	}
+}

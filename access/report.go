@@ -14,8 +14,6 @@ type Grant struct {
 	Who     string // the role: guest, authenticated, owner, group:NAME or function:NAME
 	Path    string // as in a rule, or a single key
 	Actions Action // of those that were asked about
-	// Whole says that all keys that were asked about are covered.
-	Whole bool
 	// Own says that a key is covered only where the subject's own value stands in
 	// the place of the token. If Path has a name there, it is that value.
 	Own bool
@@ -303,23 +301,24 @@ func (g *gatherer) holesOf(n *node, segs []string, own bool) *holes {
 func (g *gatherer) except(r role, a Action, n *node, segs []string) (first []string, count int) {
 	h := g.holesOf(n, segs, false)
 	count = len(h.list)
-	same := make(map[int]int) // how many there are below those that give the same
+	type below struct {
+		first []string
+		count int
+	}
+	same := make(map[int]below) // what there is below those that give the same
 	for _, i := range h.by[r] {
 		if c := h.list[i]; c.n.rights.gives(r)&g.actions == a {
-			_, below := g.except(r, a, c.n, c.segs)
-			same[i] = below
-			count += below - 1
+			var b below
+			b.first, b.count = g.except(r, a, c.n, c.segs)
+			same[i] = b
+			count += b.count - 1
 		}
 	}
 	for i := 0; i < len(h.list) && len(first) < maxExcept; i++ {
-		c := h.list[i]
-		below, ok := same[i]
-		switch {
-		case !ok:
-			first = append(first, join(c.segs)+"*")
-		case below > 0:
-			list, _ := g.except(r, a, c.n, c.segs)
-			first = append(first, list...)
+		if b, ok := same[i]; ok {
+			first = append(first, b.first...)
+		} else {
+			first = append(first, join(h.list[i].segs)+"*")
 		}
 	}
 	return first[:min(len(first), maxExcept)], count
@@ -368,7 +367,6 @@ func (g *gatherer) add(r *right, segs []string, last string, n *node, own bool) 
 	default:
 		grant.Except, grant.Excepted = g.except(r.role, a, n, segs)
 	}
-	grant.Whole = len(segs) == len(g.scope.segs) && !own && grant.Excepted == 0
 	g.list = append(g.list, grant)
 }
 

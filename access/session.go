@@ -8,7 +8,7 @@ import (
 
 // SessionPolicy returns the document to scope the credentials of one subject down
 // to what it may do, with all its groups, and with its values in place of the
-// tokens. Of the options it needs the bucket.
+// tokens. Of the options only the bucket counts.
 //
 // The document is exact as those of IAM are, and has at most 2,048 characters. If
 // that is impossible, the error is an *IAMError. A subject that may do nothing has

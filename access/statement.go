@@ -24,7 +24,8 @@ WHO is one of
   function:NAME    that program
   anybody          guests and everybody who is signed in; with "never", programs too
 
-ACTIONS are get, list, read, write, delete and versions, separated by commas.
+ACTIONS are get, list, read, write, delete and versions, separated by commas; list is
+about seeing a key in lists.
 
 PATTERN is a path such as docs/*, or one key such as docs/index.html; without
 one it is all keys. One segment of it may be a token, as in a rule: it stands for
@@ -84,7 +85,7 @@ func (s *scope) one() bool { return s.last != "" }
 // parseScope reads a pattern, "" or "*" for all keys.
 func parseScope(text string) (s scope, err error) {
 	refuse := func(format string, args ...any) (scope, error) {
-		return scope{}, fmt.Errorf("pattern %s: %s: %w", quote(text), fmt.Sprintf(format, args...), fs.ErrInvalid)
+		return scope{}, fmt.Errorf("pattern %s: %s: %w", quote(clip(text)), fmt.Sprintf(format, args...), fs.ErrInvalid)
 	}
 	s.at = -1
 	if text == "" || text == "*" {
@@ -96,6 +97,8 @@ func parseScope(text string) (s scope, err error) {
 		return refuse("a key has at most %d bytes", maxPath)
 	case strings.HasPrefix(text, "/"):
 		return refuse(`leave the "/" at the beginning out`)
+	case strings.Contains(body, "?"):
+		return refuse(`"?" is no wildcard, and no path has it; the only wildcard is "*" at the end, as in docs/*`)
 	case strings.Contains(body, "*"):
 		return refuse(`"*" stands at the end only, behind a "/", as in docs/*`)
 	case ok:
@@ -111,7 +114,7 @@ func parseScope(text string) (s scope, err error) {
 		n, t, entity := findToken(seg)
 		switch {
 		case n == 0 && strings.ContainsAny(seg, "{}"):
-			return refuse("%q is no token, want {entity_id}, %s, {sub}, {username}, {group} or {claim:NAME}", seg, identityToken)
+			return refuse("%q is no token, want {entity_id}, %s, {sub}, {username}, {group} or {claim:NAME}", clip(seg), identityToken)
 		case n > 0 && t.kind == noToken:
 			return refuse("a token is a whole segment, with nothing beside it")
 		case n > 0 && s.at >= 0:
@@ -147,7 +150,7 @@ func parseScope(text string) (s scope, err error) {
 func ParseStatement(text string) (st Statement, err error) {
 	defer func() {
 		if err != nil {
-			st, err = Statement{}, fmt.Errorf("statement %q: %w", text, err)
+			st, err = Statement{}, fmt.Errorf("statement %q: %w", clip(text), err)
 		}
 	}()
 	if strings.ContainsAny(text, "\r\n") {
@@ -159,12 +162,15 @@ func ParseStatement(text string) (st Statement, err error) {
 	}
 	can := slices.Index(f, "can")
 	if can < 0 {
-		return st, fmt.Errorf(`there is no "can" in it, want something like "guest can never write private/*": %w`, fs.ErrInvalid)
+		return st, fmt.Errorf(`there is no "can" in it%s, want something like "guest can never write private/*": %w`, instead(f), fs.ErrInvalid)
 	}
 	if err := st.parseWho(f[:can]); err != nil {
 		return st, err
 	}
 	f = f[can+1:]
+	if len(f) > 0 && f[0] == "not" {
+		return st, fmt.Errorf(`write "can never" for "can not": %w`, fs.ErrInvalid)
+	}
 	if len(f) > 0 && (f[0] == "never" || f[0] == "always") {
 		switch {
 		case st.verb != always:
@@ -197,6 +203,26 @@ func ParseStatement(text string) (st Statement, err error) {
 		st.pattern.at = -1
 	}
 	return st, st.check()
+}
+
+// instead returns the word to write for one that people use for "can".
+func instead(f []string) string {
+	for i, word := range f {
+		can := "can"
+		switch strings.ToLower(word) {
+		case "cannot", "can't":
+			can = "can never"
+		case "may", "must", "might", "could", "should":
+			if i+1 < len(f) && (f[i+1] == "never" || f[i+1] == "not") {
+				word, can = word+" "+f[i+1], "can never"
+			}
+		case "can":
+		default:
+			continue
+		}
+		return fmt.Sprintf("; write %q for %q", can, word)
+	}
+	return ""
 }
 
 // spaceCommas puts a space between a quoted field and a comma behind it.
@@ -264,12 +290,23 @@ func parseParty(name string) (party, error) {
 		return party{partyFunction, r.name}, nil
 	case wrong == "" && r.kind == owner:
 		return party{kind: partyOwner}, nil
+	case meant[strings.ToLower(name)] != "":
+		return party{}, fmt.Errorf("nobody is called %q; write %s: %w", name, meant[strings.ToLower(name)], fs.ErrInvalid)
 	case name == "":
 		return party{}, fmt.Errorf("there is a name missing before %q: %w", "can", fs.ErrInvalid)
 	case strings.HasPrefix(name, "group") || strings.HasPrefix(name, "function:"):
-		return party{}, fmt.Errorf("%q: %s: %w", name, wrong, fs.ErrInvalid)
+		return party{}, fmt.Errorf("%q: %s: %w", clip(name), wrong, fs.ErrInvalid)
 	}
-	return party{}, fmt.Errorf("nobody is called %q, want guest, authenticated, owner, others, group:NAME, function:NAME or anybody: %w", name, fs.ErrInvalid)
+	return party{}, fmt.Errorf("nobody is called %q, want guest, authenticated, owner, others, group:NAME, function:NAME or anybody: %w", clip(name), fs.ErrInvalid)
+}
+
+// meant has the words of the grammar for what people write.
+var meant = map[string]string{
+	"guest": "guest", "guests": "guest", "visitors": "guest", "anonymous": "guest",
+	"authenticated": "authenticated", "user": "authenticated", "users": "authenticated",
+	"owner": "owner", "owners": "owner", "other": "others", "others": "others",
+	"anybody": "anybody", "anyone": "anybody", "everybody": "anybody", "everyone": "anybody",
+	"nobody": "nobody, with nothing beside it", "noone": "nobody", "no one": "nobody",
 }
 
 // check reports what does not go together.

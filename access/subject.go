@@ -30,15 +30,17 @@ const SubjectHelp = `  guest                       a visitor who is not signed i
 //	function:resize
 //
 // What they mean is in SubjectHelp. Names and values with any of ( ) , = + " or a
-// space in them are written in double quotes, as Go strings. A name in quotes is a
-// user, even if it is "guest". The error is fs.ErrInvalid.
+// space in them are written in double quotes, as Go strings. Words that are roles in
+// rules, such as owner and group:NAME, are nobody, and neither are users, guests and
+// the like; but a name in quotes is a user, even if it is "guest". The error is
+// fs.ErrInvalid.
 func ParseSubject(text string) (Subject, error) {
 	s, rest, err := scanSubject(strings.Trim(text, " \t"))
 	if err == nil && rest != "" {
-		err = fmt.Errorf("something stands behind it: %q", rest)
+		err = fmt.Errorf("something stands behind it: %q", clip(rest))
 	}
 	if err != nil {
-		return Subject{}, fmt.Errorf("subject %q: %w: %w", text, err, fs.ErrInvalid)
+		return Subject{}, fmt.Errorf("subject %q: %w: %w", clip(text), err, fs.ErrInvalid)
 	}
 	return s, nil
 }
@@ -58,7 +60,7 @@ func scanSubject(text string) (s Subject, rest string, err error) {
 			}
 		}
 		if !validValue(program) {
-			return fail(fmt.Errorf("%q can be no name of a function", program))
+			return fail(fmt.Errorf("%q can be no name of a function", clip(program)))
 		}
 		if strings.HasPrefix(rest, "(") {
 			return fail(errors.New("a function has nothing but its name"))
@@ -68,6 +70,9 @@ func scanSubject(text string) (s Subject, rest string, err error) {
 	if name == "" && !quoted {
 		return fail(errors.New("want guest, the name of a user or function:NAME"))
 	}
+	if hint := noUser(name); hint != "" && !quoted {
+		return fail(errors.New(hint + "; in quotes it is the name of a user"))
+	}
 	s = Subject{Identity: name, Authenticated: true, Sub: name, Username: name}
 	if name == "guest" && !quoted {
 		s = Subject{}
@@ -76,10 +81,16 @@ func scanSubject(text string) (s Subject, rest string, err error) {
 	if !ok {
 		return s, rest, nil
 	}
+	if strings.HasPrefix(strings.TrimLeft(rest, " \t"), ")") {
+		return fail(errors.New("nothing is in the brackets; leave them out"))
+	}
 	seen := make(map[string]bool)
+	last := ""
 	for {
 		var field string
-		rest = strings.TrimLeft(rest, " \t")
+		if rest = strings.TrimLeft(rest, " \t"); rest == "" {
+			return fail(errNoBracket)
+		}
 		if field, rest, err = scanName(rest); err != nil {
 			return fail(err)
 		}
@@ -90,8 +101,12 @@ func scanSubject(text string) (s Subject, rest string, err error) {
 			field = "claim:" + field
 		}
 		if rest, ok = strings.CutPrefix(rest, "="); !ok {
-			return fail(fmt.Errorf(`there is no "=" behind %q`, field))
+			if last == "groups" && field != "" {
+				return fail(fmt.Errorf(`there is no "=" behind %q; groups are joined by "+", as in groups=staff+admin`, clip(field)))
+			}
+			return fail(fmt.Errorf(`there is no "=" behind %q`, clip(field)))
 		}
+		last = field
 		var values []string
 		for more := true; more; rest, more = strings.CutPrefix(rest, "+") {
 			var v string
@@ -100,12 +115,12 @@ func scanSubject(text string) (s Subject, rest string, err error) {
 				return fail(err)
 			}
 			if v == "" && !open {
-				return fail(fmt.Errorf(`there is no value for %q; write "" for an empty one`, field))
+				return fail(fmt.Errorf(`there is no value for %q; write "" for an empty one`, clip(field)))
 			}
 			values = append(values, v)
 		}
 		if seen[field] {
-			return fail(fmt.Errorf("%q is there twice", field))
+			return fail(fmt.Errorf("%q is there twice", clip(field)))
 		}
 		seen[field] = true
 		if err := s.set(field, values); err != nil {
@@ -118,20 +133,51 @@ func scanSubject(text string) (s Subject, rest string, err error) {
 		case strings.HasPrefix(rest, ")"):
 			return s, rest[1:], nil
 		default:
-			return fail(errors.New(`there is no ")" at the end`))
+			return fail(errNoBracket)
 		}
 	}
+}
+
+var errNoBracket = errors.New(`there is no ")" at the end`)
+
+// noUser returns why a name without quotes is nobody's, and what to write instead.
+// It is "" for a name that is a user's, and for guest.
+func noUser(name string) string {
+	if n := len("group:"); len(name) >= n && strings.EqualFold(name[:n], "group:") {
+		group := "NAME"
+		if name[n:] != "" {
+			group = quoteName(clip(name[n:]))
+		}
+		return fmt.Sprintf("%s is a role, not somebody: write anyone(groups=%s)", clip(name), group)
+	}
+	switch strings.ToLower(name) {
+	case "guest":
+		if name != "guest" {
+			return "guest is written small"
+		}
+	case "guests":
+		return name + " are many: write guest"
+	case "authenticated":
+		return name + " is a role, not somebody: write the name of a user, which may be any"
+	case "owner", "entityidentity":
+		return name + " is a role, not somebody: write the name of the user who is the owner"
+	case "users":
+		return name + " are many: write the name of one, which may be any"
+	case "anybody", "everybody", "everyone", "others", "nobody":
+		return name + " is not one subject: write guest, or the name of a user"
+	}
+	return ""
 }
 
 // set gives a field its value, or values.
 func (s *Subject) set(field string, values []string) error {
 	switch {
 	case len(values) > 1 && field != "groups":
-		return fmt.Errorf("%q has one value", field)
+		return fmt.Errorf("%q has one value", clip(field))
 	case field == "identity":
 		s.Identity = values[0]
 	case !s.Authenticated:
-		return fmt.Errorf("a guest has an identity and nothing else, not %q", field)
+		return fmt.Errorf("a guest has an identity and nothing else, not %q", clip(field))
 	case field == "groups":
 		s.Groups = values
 	case field == "sub":
@@ -144,7 +190,7 @@ func (s *Subject) set(field string, values []string) error {
 		}
 		s.Claims[strings.TrimPrefix(field, "claim:")] = values[0]
 	default:
-		return fmt.Errorf("unknown field %q, want identity, sub, username, groups or claim:NAME", field)
+		return fmt.Errorf("unknown field %q, want identity, sub, username, groups or claim:NAME", clip(field))
 	}
 	return nil
 }
@@ -196,7 +242,7 @@ func (s Subject) String() string {
 		name = s.Sub
 	}
 	text := quoteName(name)
-	if name == "guest" || strings.HasPrefix(name, "function:") {
+	if name == "guest" || noUser(name) != "" || strings.HasPrefix(name, "function:") {
 		text = strconv.Quote(name)
 	}
 	var fields []string

@@ -37,7 +37,12 @@ func TestParseSubject(t *testing.T) {
 		{"function:resize", "", access.Subject{Function: "resize"}},
 		{`function:"a b"`, "", access.Subject{Function: "a b"}},
 		{`"function:resize"`, "", user("function:resize")},
-		{"guests", "", user("guests")},
+		{`"guests"`, "", user("guests")},
+		{`"group:admin"`, "", user("group:admin")},
+		{`"Owner"`, "", user("Owner")},
+		{"groups", "", user("groups")},
+		{"anyone", "", user("anyone")},
+		{"GROUPIE", "", user("GROUPIE")},
 	} {
 		s, err := access.ParseSubject(c.text)
 		if err != nil {
@@ -58,7 +63,24 @@ func TestParseSubject(t *testing.T) {
 		"":                       "want guest, the name of a user or function:NAME",
 		"alice bob":              "something stands behind it",
 		"alice(groups=a":         `there is no ")" at the end`,
-		"alice()":                `there is no "=" behind ""`,
+		"alice()":                "nothing is in the brackets",
+		"alice(":                 `there is no ")" at the end`,
+		"alice(groups=a, ":       `there is no ")" at the end`,
+		"alice(groups=a,admin)":  `groups are joined by "+"`,
+		"alice(sub=a,admin)":     `there is no "=" behind "admin"`,
+		"group:admin":            "group:admin is a role, not somebody: write anyone(groups=admin); in quotes it is",
+		`group:"a b"`:            "write anyone(groups=NAME)",
+		"Group:a":                "write anyone(groups=a)",
+		"authenticated":          "authenticated is a role, not somebody",
+		"owner":                  "owner is a role, not somebody: write the name of the user who",
+		"entityidentity":         "a role, not somebody",
+		"anybody":                "write guest, or the name of a user",
+		"everybody(groups=a)":    "write guest, or the name of a user",
+		"others":                 "write guest, or the name of a user",
+		"nobody":                 "write guest, or the name of a user",
+		"users":                  "users are many: write the name of one",
+		"guests":                 "guests are many: write guest; in quotes",
+		"Guest":                  "guest is written small",
 		"alice(groups)":          `there is no "=" behind "groups"`,
 		"alice(groups=)":         "no value for \"groups\"",
 		"alice(team=red)":        "unknown field \"team\"",
@@ -85,7 +107,7 @@ func TestParseSubject(t *testing.T) {
 func FuzzParseSubject(f *testing.F) {
 	for _, text := range []string{
 		"guest", "guest(identity=x)", "alice(groups=a+b, claim:team=red)", `"a b"(sub="", identity=é)`,
-		"function:f", `function:"f g"`, `u(groups="\xff"+"+")`,
+		"function:f", `function:"f g"`, `u(groups="\xff"+"+")`, "Owner", `"group:İ"`, "group:İ",
 	} {
 		f.Add(text)
 	}

@@ -31,18 +31,21 @@ type Verification struct {
 	// Differences are examples of requests that are answered differently: a shortest
 	// one for each operation, direction, and rule and statement that decided.
 	Differences []Difference
-	// Excess is what the policy allows besides, that rules have no words for.
+	// Excess is what the policy allows besides, that rules have no words for: other
+	// actions, and any action elsewhere than on this bucket.
 	Excess []string
 	// Cases is how many requests were asked of both sides.
 	Cases int
 }
 
-// Exact reports whether the policy grants what the rules grant, and no more.
+// Exact reports whether the policy grants what the rules grant, and no more,
+// neither on this bucket nor anywhere else. What goes with a right that the rules
+// grant, as [Verify] says, is not more.
 func (v *Verification) Exact() bool { return len(v.Differences) == 0 && len(v.Excess) == 0 }
 
 // Difference is a request that rules and policy answer differently.
 type Difference struct {
-	Action    Action
+	Action    Action // that the rules give the operation by
 	Operation string // of S3: "s3:GetObject"
 	Key       string // or the prefix of a list
 	NoPrefix  bool   // a list that names no prefix; Key is ""
@@ -81,17 +84,23 @@ func (d Difference) String() string {
 //
 // Get is compared with s3:GetObject, write with s3:PutObject, delete with
 // s3:DeleteObject, and list, judged by the prefix, with s3:ListBucket; a list
-// without a prefix is due to nobody. Versions is compared with both
-// s3:DeleteObjectVersion and s3:ListBucketVersions. Tags, attributes and older
-// versions of what somebody may get, and tags and parts of what somebody may write,
-// may be granted or not. All else on this bucket that the policy allows is excess.
+// without a prefix is due to nobody. Versions is compared with
+// s3:ListBucketVersions, and delete and versions together with
+// s3:DeleteObjectVersion. Tags, attributes and older versions of what somebody may
+// get, and tags and parts of what somebody may write, may be granted or not.
+//
+// All else that the policy allows is excess: other operations on this bucket,
+// patterns of actions that have more names than these, and resources other than
+// this bucket and its objects. A denial in the policy takes away from that if it
+// needs no condition that is not known to hold, and covers it pattern by pattern.
 // The policy is compared under the name of the bucket alone, not through access
 // points.
 //
 // If the policy leaves the answer open the error is ErrUndecided. Rules that
 // somebody in the role has rights by, through a token that IAM has no variable
-// for, cannot be met by any policy: the error is an *IAMError that names them. What
-// {group} stands for is known to a role group:NAME.
+// for, or with limits on what is written, cannot be met by any policy: the error is
+// an *IAMError that names them. What {group} stands for is known to a role
+// group:NAME.
 func Verify(p *Policy, role string, doc *iam.Document, opts *VerifyOptions) (*Verification, error) {
 	v, err := newVerifier(p, role, doc, opts)
 	if err != nil {
@@ -111,6 +120,8 @@ func Verify(p *Policy, role string, doc *iam.Document, opts *VerifyOptions) (*Ve
 // verifier holds what is known while a policy is compared.
 type verifier struct {
 	policy  *Policy
+	role    string
+	limits  *iamWriter // that refuses rules with limits; nil if there are none
 	subject Subject
 	hasID   bool
 	paths   []string // patterns of the rules
@@ -126,7 +137,7 @@ type verifier struct {
 }
 
 func newVerifier(p *Policy, who string, doc *iam.Document, opts *VerifyOptions) (*verifier, error) {
-	v := &verifier{policy: p, doc: doc, hasID: true, spaces: make(map[string][]iam.Witness), out: new(Verification)}
+	v := &verifier{policy: p, role: who, doc: doc, hasID: true, spaces: make(map[string][]iam.Witness), out: new(Verification)}
 	r, wrong := parseRole(who)
 	if wrong == "" && r.kind == owner {
 		wrong = "an owner has the role authenticated"
@@ -156,6 +167,9 @@ func newVerifier(p *Policy, who string, doc *iam.Document, opts *VerifyOptions) 
 	v.request = iam.Request{Principal: opts.Principal, Context: make(map[string][]string)}
 	for _, key := range slices.Sorted(maps.Keys(opts.Context)) {
 		v.request.Context[strings.ToLower(key)] = opts.Context[key]
+	}
+	if p != nil && p.limited {
+		v.limits = newIAMWriter(p, v.arn)
 	}
 	v.evaluator = doc.Compile()
 	allows := *doc
@@ -239,12 +253,12 @@ func (v *verifier) witnesses(op operation) ([]iam.Witness, error) {
 		return list, nil
 	}
 	for _, p := range patterns {
-		if _, err := space.Add(p.Text); err != nil {
+		if err := space.Add(p.Text); err != nil {
 			return nil, fmt.Errorf("%s: %q: %w: %w", p.Place, p.Text, err, ErrUndecided)
 		}
 	}
 	for _, path := range v.paths {
-		if _, err := space.Add(space.Prefix + path); err != nil {
+		if err := space.Add(space.Prefix + path); err != nil {
 			return nil, fmt.Errorf("path %q: %w: %w", path, err, ErrUndecided)
 		}
 	}
@@ -338,6 +352,23 @@ func (v *verifier) byRules(q question) Decision {
 	return v.policy.Decide(&s, q.action, q.key)
 }
 
+// checkLimits refuses the rules with limits by which the subject may write a key,
+// unless a rule without any lets it, as IAM does.
+func (v *verifier) checkLimits(q question) {
+	s := v.subject
+	if v.hasID {
+		s.Identity = q.identity
+	}
+	if len(v.policy.Bounds(&s, q.key)) == 0 {
+		return
+	}
+	var f finding
+	f.find(v.policy.root, &s, q.key)
+	v.limits.givers(&view{subject: s}, &f, Write, func(r *Rule) {
+		v.limits.refuse(&view{name: v.role}, r, IAMLimits, "IAM has no limits on what is written")
+	})
+}
+
 // compare compares the answers to all requests for an operation.
 func (v *verifier) compare(op operation) error {
 	if len(v.evaluator.About(op.name)) == 0 && !slices.ContainsFunc(v.policy.Rules(), func(r Rule) bool { return r.Actions&op.action != 0 }) {
@@ -359,6 +390,9 @@ func (v *verifier) compare(op operation) error {
 		}
 		v.out.Cases++
 		d := v.byRules(q)
+		if d.Allowed && op.action == Write && v.limits != nil {
+			v.checkLimits(q)
+		}
 		if d.Allowed == allowed || seen[cause{d.Rule, result.Statement}] {
 			return nil
 		}
@@ -383,72 +417,8 @@ func (v *verifier) compare(op operation) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// findExcess looks for an example of each further operation that is allowed
-// though no rule gives what it is part of. Those with the same example are one line.
-func (v *verifier) findExcess() error {
-	var lines []string
-	names := make(map[string][]string)
-	for _, op := range furtherOperations {
-		if len(v.evaluator.About(op.name)) == 0 {
-			continue
-		}
-		where, err := v.excess(op)
-		if err != nil {
-			return err
-		}
-		if where == "" {
-			continue
-		}
-		if names[where] == nil {
-			lines = append(lines, where)
-		}
-		names[where] = append(names[where], op.name)
-	}
-	for _, where := range lines {
-		v.out.Excess = append(v.out.Excess, fmt.Sprintf("also grants %s on %s", strings.Join(names[where], ", "), where))
+	if v.limits != nil {
+		return v.limits.error()
 	}
 	return nil
 }
-
-// excess returns an example of where an operation is allowed, "" if it is nowhere.
-func (v *verifier) excess(op operation) (string, error) {
-	var list []question
-	if op.bucket || op.list {
-		list = append(list, question{operation: op, noPrefix: true, identity: someIdentity})
-	}
-	if op.bucket {
-		if err := v.checkConditions(op); err != nil {
-			return "", err
-		}
-	} else {
-		witnesses, err := v.witnesses(op)
-		if err != nil {
-			return "", err
-		}
-		for _, w := range witnesses {
-			list = append(list, question{operation: op, key: w.Text, identity: w.Identity})
-		}
-	}
-	var open error
-	for _, q := range list {
-		allowed, _, err := v.byPolicy(q)
-		switch {
-		case err != nil && open == nil:
-			open = err
-		case !allowed || v.byRules(q).Allowed:
-		case q.noPrefix:
-			return "the bucket", nil
-		case q.list:
-			return fmt.Sprintf("the prefix %q", q.key), nil
-		default:
-			return fmt.Sprintf("%q", q.key), nil
-		}
-	}
-	return "", open
-}
-
-// someIdentity is an identity id that no key has anything to do with.
-const someIdentity = "eu-west-1:00000000-0000-4000-8000-000000000000"

@@ -3,7 +3,7 @@ package access
 // operation is one of the names that IAM has for what may be done with S3.
 type operation struct {
 	name   string
-	action Action // that rules give it by; 0 for none
+	action Action // that rules give it by, all of them together; 0 for none
 	list   bool   // it is about the bucket, and may name a prefix
 	bucket bool   // it is about the bucket
 }
@@ -14,7 +14,7 @@ var operations = []operation{
 	{name: "s3:PutObject", action: Write},
 	{name: "s3:DeleteObject", action: Delete},
 	{name: "s3:ListBucket", action: List, list: true},
-	{name: "s3:DeleteObjectVersion", action: Versions},
+	{name: "s3:DeleteObjectVersion", action: Delete | Versions},
 	{name: "s3:ListBucketVersions", action: Versions, list: true},
 }
 

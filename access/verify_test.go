@@ -235,19 +235,40 @@ func TestVerifyDifferences(t *testing.T) {
 				`also grants s3:GetObjectTagging on "x"`,
 				`also grants s3:GetObjectAcl, s3:GetObjectLegalHold, s3:GetObjectRetention, s3:GetObjectTorrent, s3:GetObjectVersionAcl, s3:GetObjectVersionForReplication, s3:GetObjectVersionTorrent, s3:PutObjectAcl on "a/"`,
 				`also grants s3:ListBucketMultipartUploads, s3:DeleteBucket on the bucket`,
+				`Statement[0] also allows s3:GetObject* on arn:aws:s3:::BUCKET/a/*`,
+				`Statement[1] also allows s3:GetObjectTagging on *`,
+				`Statement[2] also allows s3:DeleteBucket, s3:ListBucketMultipartUploads, s3:ListAllMyBuckets on *`,
 			},
 		},
 		{
 			"a/* guest get,versions", "guest", `{"Effect": "Allow", "Action": ["s3:GetObject", "s3:DeleteObjectVersion"], "Resource": "arn:aws:s3:::BUCKET/a/*"},
 			{"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": "arn:aws:s3:::BUCKET", "Condition": {"StringEquals": {"s3:prefix": "a/"}}}`,
-			[]string{"s3:ListBucketVersions on \"a/x\": `a/*  guest get,versions` (rules:1) allows it, nothing in the policy does"},
+			[]string{
+				`s3:DeleteObjectVersion on "a/": Statement[0] of the policy allows it, no rule does`,
+				"s3:ListBucketVersions on \"a/x\": `a/*  guest get,versions` (rules:1) allows it, nothing in the policy does",
+			},
 		},
-		// Other buckets do not count, whatever is said of them.
+		// To delete a version needs both rights, wherever they come from.
+		{
+			"a/* authenticated delete\na/* group:g versions\nb/* group:g delete,versions\nc/* group:g delete", "group:g", `
+			{"Effect": "Allow", "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"], "Resource": ["arn:aws:s3:::BUCKET/a/*", "arn:aws:s3:::BUCKET/c/*"]},
+			{"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::BUCKET/b/*"},
+			{"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": "arn:aws:s3:::BUCKET", "Condition": {"StringLike": {"s3:prefix": ["a/*", "b/*"]}}}`,
+			[]string{
+				"s3:DeleteObjectVersion on \"b/\": `b/*  group:g delete,versions` (rules:3) allows it, nothing in the policy does",
+				`s3:DeleteObjectVersion on "c/": Statement[0] of the policy allows it, no rule does`,
+			},
+		},
+		// What is said of other buckets is no matter of the rules.
 		{"a/* guest get", "guest", `{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::BUCKET/a/*"},
-			{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::OTHER/*/${aws:username}", "Condition": {"IpAddress": {"aws:SourceIp": "${x}"}}}`, nil},
+			{"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::OTHER/*/${aws:username}", "Condition": {"IpAddress": {"aws:SourceIp": "${x}"}}}`, []string{"Statement[1] also allows s3:* on arn:aws:s3:::OTHER/*/${aws:username}"}},
 		{
 			"a/* guest get", "guest", `{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}, {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::BUCKET/b/*"}`,
-			[]string{`s3:GetObject on "x": Statement[1] of the policy allows it, no rule does`},
+			[]string{
+				`s3:GetObject on "x": Statement[1] of the policy allows it, no rule does`,
+				`Statement[0] also allows all but s3:* on *`,
+				`Statement[1] also allows s3:GetObject on all but arn:aws:s3:::BUCKET/b/*`,
+			},
 		},
 		// A denial that may or may not hold where nothing is allowed changes nothing.
 		{"a/* guest get", "guest", `{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::BUCKET/a/*"},

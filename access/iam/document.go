@@ -8,6 +8,10 @@
 // answer many. A [Space] divides all texts into those that no pattern tells apart,
 // so that a question about every key can be answered by asking about a few.
 //
+// What an [Evaluator] tells of its statements besides answering, as About,
+// Resources, Values, Unknown and Outside do, is there for the comparison of a policy
+// with rules in package access.
+//
 // # Errors
 //
 // An error of Parse names the place in the document and matches fs.ErrInvalid.

@@ -120,16 +120,12 @@ func (d *Document) Compile() *Evaluator {
 				e.byKey[gates.key] = g
 			}
 			g.all = append(g.all, i)
-			for _, en := range gates.patterns.entries {
-				for _, it := range en.items {
-					byKey[gates.key] = append(byKey[gates.key], item{it.pattern, i})
-				}
+			for _, it := range gates.patterns.items {
+				byKey[gates.key] = append(byKey[gates.key], item{it.pattern, i})
 			}
 		default:
-			for _, en := range s.resources.entries {
-				for _, it := range en.items {
-					byResource = append(byResource, item{it.pattern, i})
-				}
+			for _, it := range s.resources.items {
+				byResource = append(byResource, item{it.pattern, i})
 			}
 		}
 	}
@@ -199,7 +195,8 @@ func actionIndex(names []string) index {
 	return newIndex(items)
 }
 
-// About returns the indexes of the statements about an action.
+// About returns the indexes of the statements about an action, for who must know
+// whether their conditions can be decided.
 func (e *Evaluator) About(action string) []int {
 	var list []int
 	action = strings.ToLower(action)
@@ -344,8 +341,8 @@ func isRole(name string) bool {
 	return strings.HasPrefix(name, "arn:") && strings.Contains(name, ":iam:") && strings.Contains(name, ":role/")
 }
 
-// Unknown says which part of a statement leaves its answer to the request open.
-// It is "" if none does.
+// Unknown says, for an error, which part of a statement leaves its answer to the
+// request open. It is "" if none does.
 func (e *Evaluator) Unknown(r *Request, i int) string {
 	s := &e.statements[i]
 	place := fmt.Sprintf("Statement[%d]", i)

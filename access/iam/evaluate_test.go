@@ -231,15 +231,15 @@ func TestPrincipals(t *testing.T) {
 
 func TestPatterns(t *testing.T) {
 	d := parse(t, `{"Statement": [
-		{"Effect": "Allow", "Action": "s3:Get*", "Resource": ["a${x}*", "b?"]},
-		{"Effect": "Deny", "NotAction": "s3:PutObject", "NotResource": "c"},
-		{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "d"},
-		{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "e", "Condition": {
+		{"Effect": "Allow", "Action": "s3:Get*", "Resource": ["arn:a:b:::a${x}*", "arn:a:b:::b?"]},
+		{"Effect": "Deny", "NotAction": "s3:PutObject", "NotResource": "arn:a:b:::c"},
+		{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:a:b:::d"},
+		{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:a:b:::e", "Condition": {
 			"StringEquals": {"s3:prefix": ["*"]}, "ForAnyValue:StringNotLikeIfExists": {"S3:Prefix": "f*"}, "Null": {"s3:prefix": "true"}}},
 		{"Effect": "Allow", "Action": "s3:Odd", "Resource": "*", "Condition": {"ArnLike": {"s3:prefix": "*"}}}
 	]}`)
 	e := d.Compile()
-	if got, want := fmt.Sprint(e.Resources("s3:GetObject")), "[{a${$}{x}* Statement[0].Resource[0]} {b? Statement[0].Resource[1]} {c Statement[1].NotResource[0]}]"; got != want {
+	if got, want := fmt.Sprint(e.Resources("s3:GetObject")), "[{arn:a:b:::a${$}{x}* Statement[0].Resource[0]} {arn:a:b:::b? Statement[0].Resource[1]} {arn:a:b:::c Statement[1].NotResource[0]}]"; got != want {
 		t.Errorf("resources %s, want %s", got, want)
 	}
 	got, err := e.Values("s3:ListBucket", "s3:prefix")

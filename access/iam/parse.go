@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -16,7 +17,8 @@ const (
 )
 
 // Parse reads a policy strictly. An element that it does not know is an error, as
-// are one that is there twice and one that is missing. A condition value may be a
+// are one that is there twice and one that is missing, a resource that is neither
+// "*" nor an ARN, and a Sid that AWS would not accept. A condition value may be a
 // number or a boolean, which is taken as its text.
 func Parse(text []byte) (*Document, error) {
 	root, err := readJSON(text)
@@ -232,10 +234,17 @@ func (d *Document) readStatements(v value) error {
 		return err
 	}
 	d.Statement = make([]Statement, len(v.list))
+	at := make(map[string]int) // the statements with a Sid
 	for i, s := range v.list {
-		if err := d.Statement[i].read(s, fmt.Sprintf("Statement[%d]", i), d.Version == Version); err != nil {
+		place := fmt.Sprintf("Statement[%d]", i)
+		if err := d.Statement[i].read(s, place, d.Version == Version); err != nil {
 			return err
 		}
+		sid := d.Statement[i].Sid
+		if other, ok := at[sid]; ok && sid != "" {
+			return fmt.Errorf("%s.Sid: Statement[%d] has %q already", place, other, sid)
+		}
+		at[sid] = i
 	}
 	return nil
 }
@@ -280,16 +289,37 @@ func (s *Statement) read(v value, place string, variables bool) error {
 		return fmt.Errorf("%s: want either Action or NotAction", place)
 	case (s.Resource == nil) == (s.NotResource == nil):
 		return fmt.Errorf("%s: want either Resource or NotResource", place)
+	case s.Principal == nil && strings.Trim(s.Sid, sidLetters) != "":
+		return fmt.Errorf("%s.Sid: want letters and digits, not %q", place, s.Sid)
 	}
-	if !variables {
+	name, list := "Resource", s.Resource
+	if list == nil {
+		name, list = "NotResource", s.NotResource
+	}
+	for i, r := range list {
+		if err := checkResource(r, variables); err != nil {
+			return fmt.Errorf("%s.%s[%d]: %w", place, name, i, err)
+		}
+	}
+	return nil
+}
+
+// sidLetters are the characters of a Sid. In the policy of a resource, which names
+// principals, some services accept others.
+const sidLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// checkResource makes sure that a resource is "*" or an ARN. AWS fills up one that
+// has too few fields with wildcards, which can hardly be what was meant.
+func checkResource(r string, variables bool) error {
+	if r == "*" {
 		return nil
 	}
-	for name, list := range map[string]Strings{"Resource": s.Resource, "NotResource": s.NotResource} {
-		for i, r := range list {
-			if !variablesAllowed(r) {
-				return fmt.Errorf("%s.%s[%d]: a variable may stand only behind the fifth colon", place, name, i)
-			}
-		}
+	if variables && !variablesAllowed(r) {
+		return errors.New("a variable may stand only behind the fifth colon")
+	}
+	fields, ok := splitARN(r)
+	if !ok || fields[0] != "arn" || fields[1] == "" || fields[2] == "" || fields[5] == "" {
+		return fmt.Errorf(`want "*" or an ARN, as in arn:aws:s3:::bucket, not %q`, r)
 	}
 	return nil
 }

@@ -72,6 +72,12 @@ func TestParseRefuses(t *testing.T) {
 		`{"Statement": [{` + good + `, "Condition": {"StringLike": "x"}}]}`:                                                         "Statement[0].Condition.StringLike: want an object",
 		`{"Statement": [{` + good + `, "Condition": {"StringLike": {"k": [null]}}}]}`:                                               "Statement[0].Condition.StringLike.k",
 		`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "a", "Resource": ["*", "arn:aws:s3::${aws:x}:b"]}]}`: "Statement[0].Resource[1]: a variable",
+		`{"Statement": [{"Effect": "Allow", "Action": "a", "Resource": ["*", "arn:aws:s3:media"]}]}`:                                `Statement[0].Resource[1]: want "*" or an ARN`,
+		`{"Statement": [{"Effect": "Allow", "Action": "a", "NotResource": "media/*"}]}`:                                             `Statement[0].NotResource[0]: want "*" or an ARN`,
+		`{"Statement": [{"Effect": "Allow", "Action": "a", "Resource": "arn:aws::::media"}]}`:                                       `Statement[0].Resource[0]: want "*" or an ARN`,
+		`{"Statement": [{"Effect": "Allow", "Action": "a", "Resource": "arn:aws:s3:::"}]}`:                                          `Statement[0].Resource[0]: want "*" or an ARN`,
+		`{"Statement": [{` + good + `, "Sid": "a"}, {` + good + `}, {` + good + `}, {` + good + `, "Sid": "a"}]}`:                   `Statement[3].Sid: Statement[0] has "a" already`,
+		`{"Statement": [{` + good + `}, {` + good + `, "Sid": "a b"}]}`:                                                             `Statement[1].Sid: want letters and digits`,
 		`{"Statement": [[[[[[[[[[1]]]]]]]]]]}`:                                                                                      "nested too deep",
 		`{"Statement": [` + strings.Repeat(" ", 5<<20) + `]}`:                                                                       "longer than",
 	} {
@@ -80,6 +86,14 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%.200s: %v, want %q", text, err, place)
 		}
 	}
+}
+
+// TestParseSids reads what may be there: no Sid, an empty one, and a sentence in the
+// policy of a bucket.
+func TestParseSids(t *testing.T) {
+	const one = `{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"`
+	parse(t, `{"Statement": [`+one+`}, `+one+`}, `+one+`, "Sid": ""}, `+one+`, "Sid": ""}, `+one+`, "Sid": "Aa9"},
+		`+one+`, "Sid": "Only our users.", "Principal": "*"}]}`)
 }
 
 func TestSize(t *testing.T) {
@@ -99,7 +113,7 @@ func TestSize(t *testing.T) {
 // policy, and the order in which it asks its statements makes no difference.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"Version":"2012-10-17","Statement":[{"Sid":"\u00e9","Effect":"Allow","Principal":{"AWS":["a","b"]},"Action":["s3:Get*","s3:?"],"NotResource":"arn:aws:s3:::b/${x, 'y'}/*","Condition":{"ForAnyValue:StringNotLikeIfExists":{"a":[1,true,"x"]},"Null":{"b":"true"}}},{"Effect":"Deny","NotAction":"s3:GetObject","Resource":"*"}]}`), "s3:GetObject", "arn:aws:s3:::b/y/k", "x")
-	f.Add([]byte(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"a*b?c"}}`), "a:b", "axxbyc", "")
+	f.Add([]byte(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"arn:a:b:::a*b?c"}}`), "a:b", "arn:a:b:::axxbyc", "")
 	f.Fuzz(func(t *testing.T, text []byte, action, resource, value string) {
 		d, err := Parse(text)
 		if err != nil {

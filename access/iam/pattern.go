@@ -60,13 +60,18 @@ func parsePattern(text string, wildcards, variables bool) pattern {
 	if from < i {
 		parts = append(parts, part{kind: literal, text: text[from:]})
 	}
-	var p pattern
+	return newPattern(parts)
+}
+
+// newPattern returns the pattern of the parts.
+func newPattern(parts []part) pattern {
 	n := 0
+	var prefix strings.Builder
 	for n < len(parts) && parts[n].kind == literal {
-		p.prefix += parts[n].text
+		prefix.WriteString(parts[n].text)
 		n++
 	}
-	p.rest = parts[n:]
+	p := pattern{prefix: prefix.String(), rest: parts[n:]}
 	for _, q := range p.rest {
 		p.variables = p.variables || q.kind >= variable
 	}

@@ -18,7 +18,8 @@ type Pattern struct {
 }
 
 // Resources returns the patterns that the resource of a request for the action is
-// compared with.
+// compared with. A [Space] of them and of other patterns has all resources that the
+// policy can tell apart.
 func (e *Evaluator) Resources(action string) []Pattern {
 	var list []Pattern
 	for _, i := range e.About(action) {
@@ -36,8 +37,8 @@ func (e *Evaluator) Resources(action string) []Pattern {
 }
 
 // Values returns the patterns that the value of a condition key of a request for
-// the action is compared with. If it is also compared with something
-// else, the error says where.
+// the action is compared with, as Resources does for the resource. If it is also
+// compared with something else, the error says where.
 func (e *Evaluator) Values(action, key string) ([]Pattern, error) {
 	var list []Pattern
 	for _, i := range e.About(action) {

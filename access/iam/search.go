@@ -170,10 +170,10 @@ func (w *search) accept(id int32, set []int32) {
 		return
 	}
 	w.found[string(w.key)] = true
-	wit := Witness{Matched: make([]int, 0, n)}
+	wit := Witness{matched: make([]int, 0, n)}
 	for _, at := range set {
 		if t := w.prog[at]; t == tokenEnd || t == tokenRest {
-			wit.Matched = append(wit.Matched, int(w.owner[at]))
+			wit.matched = append(wit.matched, int(w.owner[at]))
 		}
 	}
 	wit.Text, wit.Identity = w.text(id)

@@ -18,7 +18,9 @@ var (
 	errTwoVariables  = errors.New("it has two variables")
 )
 
-// Space is all texts, as far as some patterns can tell them apart. Patterns are
+// Space is all texts, as far as some patterns can tell them apart. It serves
+// comparisons that must hold for every key: each of its few [Witness] texts is asked
+// of the policy and of what the policy is compared with. Patterns are
 // written as in a policy of this [Version], and may have one variable, for the
 // identity id, behind literal text. The zero value has no patterns.
 type Space struct {
@@ -28,9 +30,8 @@ type Space struct {
 	MaxLength int
 	// NonEmpty leaves out the text that is the prefix alone.
 	NonEmpty bool
-	// Limit is how many states may be looked at; 0 is two million.
-	Limit int
 
+	limit    int // of the states that are looked at; 0 is two million
 	index    map[string]int
 	starts   []int32 // in prog, of each pattern; -1 for one that no text can match
 	ids      []int32 // in prog, of the variable of each pattern; -1 for none
@@ -48,18 +49,17 @@ const (
 	tokenID                    // the identity id
 )
 
-// Add adds a pattern and returns its number. The same pattern has the same number.
-// A pattern with any other use of variables is an error, unless no text with the
+// Add adds a pattern. The same pattern may be added again. A pattern with any other use of variables is an error, unless no text with the
 // prefix could match it.
-func (s *Space) Add(text string) (int, error) {
-	if n, ok := s.index[text]; ok {
-		return n, nil
+func (s *Space) Add(text string) error {
+	if _, ok := s.index[text]; ok {
+		return nil
 	}
 	p := parsePattern(text, true, true)
 	possible := strings.HasPrefix(p.prefix, s.Prefix) || strings.HasPrefix(s.Prefix, p.prefix) && len(p.rest) > 0
 	if possible {
 		if err := checkVariables(&p); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	n := len(s.starts)
@@ -70,7 +70,7 @@ func (s *Space) Add(text string) (int, error) {
 	s.ids = append(s.ids, -1)
 	if !possible {
 		s.starts = append(s.starts, -1)
-		return n, nil
+		return nil
 	}
 	s.starts = append(s.starts, int32(len(s.prog)))
 	s.literal(n, p.prefix)
@@ -87,13 +87,13 @@ func (s *Space) Add(text string) (int, error) {
 		case anyText:
 			if i == len(p.rest)-1 {
 				s.token(n, tokenRest)
-				return n, nil
+				return nil
 			}
 			s.token(n, tokenMany)
 		}
 	}
 	s.token(n, tokenEnd)
-	return n, nil
+	return nil
 }
 
 func (s *Space) token(n int, c rune) {
@@ -165,7 +165,7 @@ func mayBeID(text string) bool {
 type Witness struct {
 	Text     string // without the prefix
 	Identity string // what the variable stands for
-	Matched  []int  // the numbers of the patterns that match, ascending
+	matched  []int  // the numbers of the patterns that match, ascending
 }
 
 // Witnesses returns, for every set of patterns that some text and some identity id
@@ -181,7 +181,7 @@ func (s *Space) Witnesses() ([]Witness, error) {
 	if err := s.checkPlaces(); err != nil {
 		return nil, err
 	}
-	w := search{Space: s, limit: s.Limit, known: make(map[string]int32), found: make(map[string]bool)}
+	w := search{Space: s, limit: s.limit, known: make(map[string]int32), found: make(map[string]bool)}
 	if w.limit == 0 {
 		w.limit = 2_000_000
 	}

@@ -50,7 +50,7 @@ func cutRune(s string) (first, rest string) {
 func add(tb testing.TB, s *Space, patterns ...string) *Space {
 	tb.Helper()
 	for _, p := range patterns {
-		if _, err := s.Add(p); err != nil {
+		if err := s.Add(p); err != nil {
 			tb.Fatalf("%q: %v", p, err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestWitnesses(t *testing.T) {
 	} {
 		var got []string
 		for _, w := range witnesses(t, add(t, &c.space, c.patterns...)) {
-			got = append(got, fmt.Sprintf("%q:%s", w.Text, strings.Trim(strings.ReplaceAll(fmt.Sprint(w.Matched), " ", ","), "[]")))
+			got = append(got, fmt.Sprintf("%q:%s", w.Text, strings.Trim(strings.ReplaceAll(fmt.Sprint(w.matched), " ", ","), "[]")))
 		}
 		// Texts of one length have no order that matters here.
 		slices.Sort(got)
@@ -111,7 +111,7 @@ func TestWitnessesOfOwners(t *testing.T) {
 			t.Errorf("%q is no identity id", w.Identity)
 		}
 		checkWitness(t, s, w)
-		seen[fmt.Sprint(w.Matched)] = true
+		seen[fmt.Sprint(w.matched)] = true
 	}
 	for _, want := range []string{"[0]", "[0 1]", "[0 1 2]", "[0 4]", "[1]", "[1 2]", "[3]", "[4]", "[5]", "[]", "[1 4]", "[3 4]"} {
 		if !seen[want] {
@@ -129,8 +129,8 @@ func checkWitness(t *testing.T, s *Space, w Witness) {
 	t.Helper()
 	for p, n := range s.index {
 		p = strings.ReplaceAll(p, idVariable, w.Identity)
-		if want := naive(p, s.Prefix+w.Text); want != slices.Contains(w.Matched, n) {
-			t.Errorf("%q, with %s for the variable, matches %v, but %q: %v", w.Text, w.Identity, w.Matched, p, want)
+		if want := naive(p, s.Prefix+w.Text); want != slices.Contains(w.matched, n) {
+			t.Errorf("%q, with %s for the variable, matches %v, but %q: %v", w.Text, w.Identity, w.matched, p, want)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestPatternsOutsideOfSpaces(t *testing.T) {
 		"a/${":                               errOtherVariable,
 		"b/${aws:username}":                  nil, // no text matches it
 	} {
-		if _, err := (&Space{Prefix: "a"}).Add(text); err != want {
+		if err := (&Space{Prefix: "a"}).Add(text); err != want {
 			t.Errorf("%q: %v, want %v", text, err, want)
 		}
 	}
@@ -158,7 +158,7 @@ func TestPatternsOutsideOfSpaces(t *testing.T) {
 }
 
 func TestTooManyCombinations(t *testing.T) {
-	s := &Space{Limit: 1000}
+	s := &Space{limit: 1000}
 	for i := range 20 {
 		add(t, s, fmt.Sprintf("*x%c*", 'a'+i))
 	}
@@ -189,7 +189,7 @@ func FuzzWitnesses(f *testing.F) {
 		}
 		list = strings.ToValidUTF8(list, "")
 		r := rand.New(rand.NewPCG(seed, 0))
-		s := &Space{Limit: 20000}
+		s := &Space{limit: 20000}
 		if r.IntN(2) == 0 {
 			s.Prefix = []string{"a", "b", "ab", "a/"}[r.IntN(4)]
 		}
@@ -204,10 +204,10 @@ func FuzzWitnesses(f *testing.F) {
 		lengths := make(map[string]int)
 		for _, w := range found {
 			checkWitness(t, s, w)
-			if _, ok := lengths[fmt.Sprint(w.Matched)]; ok {
-				t.Errorf("two witnesses for %v", w.Matched)
+			if _, ok := lengths[fmt.Sprint(w.matched)]; ok {
+				t.Errorf("two witnesses for %v", w.matched)
 			}
-			lengths[fmt.Sprint(w.Matched)] = len(w.Text)
+			lengths[fmt.Sprint(w.matched)] = len(w.Text)
 		}
 		ids := []string{"a:00000000-0000-0000-0000-000000000000", "b-:0000000a-0000-0000-0000-00000000000b"}
 		texts := []string{""}

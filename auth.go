@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -66,7 +65,7 @@ func discover(ctx context.Context, endpoint string, client *http.Client) (*outpu
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("not a Cubby server, %s answers %s: %w", wellKnown, resp.Status, fs.ErrNotExist)
 	}
-	o, err := outputs.Read(io.LimitReader(resp.Body, maxAnswer))
+	o, err := outputs.Read(resp.Body) // which has a limit
 	if err != nil {
 		if _, ok := errors.AsType[*outputs.Error](err); ok {
 			err = fmt.Errorf("not a Cubby server: %w", err)

@@ -1,6 +1,8 @@
 package outputs
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,8 +59,15 @@ func TestCheck(t *testing.T) {
 		{paths(`{"a/*":{"guest":["get","get"]}}`), `storage.buckets[0].paths["a/*"].guest[1]`, "is there twice"},
 		{paths(`{"a/*":{"entityidentity":["get"]}}`), `storage.buckets[0].paths["a/*"].entityidentity`, "to every user"},
 		{`{"Storage":{"S3":{"region":"r"}}}`, "Storage.S3", "no default bucket"},
-		{`{"Storage":{"AWSS3":{"bucket":"r"}}}`, "Storage", "has no S3"},
-		{`{"Auth":{"userPoolId":"r_1"}}`, "Auth", "has no Cognito"},
+		{`{"Auth":{"Cognito":{}},"Storage":{"AWSS3":{"bucket":"r"}}}`, "Storage", "has no S3"},
+		{`{"Auth":{"userPoolId":"r_1"},"Storage":{"S3":{"bucket":"b","region":"r"}}}`, "Auth", "has no Cognito"},
+		{`{"Storage":{"AWSS3":{"bucket":"b"}}}`, "Storage.AWSS3", "has no region"},
+		{`{"Auth":{"region":"r"},"Storage":{"AWSS3":{"bucket":"","region":"r"}}}`, "Storage.AWSS3", "names no bucket"},
+		{`{"Storage":{"bucket":"b","region":"r","level":"mine"}}`, "Storage.level", "clients know only public, protected, private"},
+		{`{"version":"1", /* one */ "data": [1] /* two */}`, "", "JSON has no comments"},
+		{`{"version":"1", "data": [1,], }`, "", "JSON has no comma behind the last element"},
+		{`{"aws_project_region":"r","aws_user_pools_id":"r_1" /* one */}`, "", "JSON has no comments"},
+		{`{"aws_project_region":"r",aws_user_pools_id:"r_1", /* a module has them */}`, "", ""},
 		{`{"aws_project_region":"r","aws_user_files_s3_bucket":"b"}`, "", "has no aws_user_files_s3_bucket_region"},
 	} {
 		if _, err := Read(strings.NewReader(test.text)); err != nil {
@@ -79,9 +88,48 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: flaws are %v, want %q at %q", test.text, flaws, test.says, test.path)
 		}
 	}
+	for _, text := range []string{`{"a":1,"b":{}}`, `{"Auth":{"x":1}}`, `{"aws_project_region":"r","aws_appsync_region":"r"}`} {
+		flaws, err := Check(strings.NewReader(text), nil)
+		i := slices.IndexFunc(flaws, func(e *Error) bool { return !e.Lint })
+		if err != nil || i < 0 || !strings.Contains(flaws[i].Text, "says nothing") || strings.Contains(flaws.Error(), "no key") {
+			t.Errorf("%s: flaws are %v, %v", text, flaws, err)
+		}
+	}
 	flaws, err := Check(strings.NewReader("{"), nil)
 	if err != nil || len(flaws) != 1 || flaws[0].Lint {
 		t.Errorf("of half a text, flaws are %v, error %v", flaws, err)
+	}
+}
+
+// TestOneProblem reports each place once, whatever follows from it.
+func TestOneProblem(t *testing.T) {
+	storage := `{"version":"1.4","storage":{"aws_region":"r","bucket_name":"b","buckets":%s}}`
+	for text, want := range map[string]string{
+		fmt.Sprintf(storage, `{"a":{}}`):       "storage.buckets: must be a list",
+		fmt.Sprintf(storage, `[{"name":"a"}]`): "storage.buckets[0].bucket_name: is missing, storage.buckets[0].aws_region: is missing",
+		fmt.Sprintf(storage, `[{"bucket_name":"b","aws_region":"r"},{"bucket_name":"c","aws_region":"r"}]`):                                          "storage.buckets[0].name: is missing, storage.buckets[1].name: is missing",
+		fmt.Sprintf(storage, `[{"name":"a","bucket_name":"b","aws_region":"r","paths":{"p/*":{"guest":[1,2]}}}]`):                                    `storage.buckets[0].paths["p/*"].guest[0]: must be a text, storage.buckets[0].paths["p/*"].guest[1]: must be a text`,
+		strings.Replace(fmt.Sprintf(storage, `{}`), "1.4", "1", 1):                                                                                   "storage.buckets: must be a list",
+		`{"version":"1.4","storage":{"aws_region":"r","bucket_name":["b"]}}`:                                                                         "storage.bucket_name: must be a text",
+		`{"version":"1.4","storage":{"aws_region":"r","bucket_name":"b","bucket_name":"c"}}`:                                                         `the key "bucket_name" is there twice`,
+		`{"version":"1.4","storage":5,"auth":[]}`:                                                                                                    "storage: must be an object, auth: must be an object",
+		`{"version":"1.4","auth":{"aws_region":"r","user_pool_id":"x","user_pool_client_id":"c"}}`:                                                   "auth.user_pool_id: must be REGION_NAME",
+		`{"version":"1.4","auth":{"user_pool_id":"x","identity_pool_id":"q:1","user_pool_client_id":"c","unauthenticated_identities_enabled":true}}`: "auth.aws_region: is missing, auth.user_pool_id: must be REGION_NAME",
+		fmt.Sprintf(storage, `[{"name":"a","bucket_name":"b","aws_region":1}]`):                                                                      "storage.buckets[0].aws_region: must be a text",
+		`{"version":"1.4","auth":{"aws_region":"r","user_pool_id":"r_1","user_pool_client_id":"c","mfa_methods":[1,1]}}`:                             "auth.mfa_methods[0]: must be a text, auth.mfa_methods[1]: must be a text",
+		`{"version":2,"storage":{"aws_region":"r","bucket_name":"b"}}`:                                                                               "version: must be a text",
+	} {
+		flaws, err := Check(strings.NewReader(text), nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		var got []string
+		for _, f := range flaws {
+			got = append(got, strings.TrimPrefix(f.Path+": "+f.Text, ": "))
+		}
+		if s := strings.Join(got, ", "); s != want {
+			t.Errorf("%s: got %q, want %q", text, s, want)
+		}
 	}
 }
 

@@ -297,6 +297,64 @@ func TestSecretsStayOut(t *testing.T) {
 	}
 }
 
+// TestNoise warns once of each section that another format has no place for, and not
+// at all of what is empty or in every file.
+func TestNoise(t *testing.T) {
+	o := load(t, "amplifyconfiguration-mobile.json")
+	var b strings.Builder
+	warnings, err := o.WriteAs(&b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"api: amplify_outputs has no place for it",
+		"auth.plugins.awsCognitoAuthPlugin.Auth.Default: amplify_outputs has no place for OAuth.AppClientSecret, authenticationFlowType",
+		"storage.plugins.awsDynamoDbStoragePlugin: amplify_outputs has no place for it",
+	}
+	var got []string
+	for _, w := range warnings {
+		if !strings.Contains(w.Text, "level") && w.Path != "storage.default_access_level" {
+			got = append(got, w.String())
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("warnings are %q, want %q", got, want)
+	}
+	for _, from := range Formats() {
+		o := &Outputs{Format: from, Storage: &Storage{Region: "r", Bucket: "b"}}
+		for i, v := range []string{`{}`, `[]`, `""`, `false`, `null`, `{"Default":{}}`} {
+			o.Extra = append(o.Extra, Extra{Keys: []string{fmt.Sprintf("x%d", i)}, Value: json.RawMessage(v)})
+		}
+		o.Extra = append(o.Extra, Extra{Keys: []string{"UserAgent"}, Value: json.RawMessage(`"x"`)})
+		for _, x := range o.Extra {
+			if !x.Empty() {
+				t.Errorf("%s is not empty", x.Value)
+			}
+		}
+		for _, to := range Formats() {
+			if _, paths := write(t, o, &WriteOptions{Format: to}); paths != nil {
+				t.Errorf("%s as %s: warnings %q", from, to, paths)
+			}
+		}
+	}
+	for _, v := range []string{`0`, `true`, `[false]`, `{"a":[0]}`, `" "`, `{`} {
+		if x := (&Extra{Keys: []string{"custom", "Version"}, Value: json.RawMessage(v)}); x.Empty() {
+			t.Errorf("%s is empty", v)
+		}
+	}
+	if x := (&Extra{Keys: []string{"custom", "Version"}, Value: json.RawMessage(`"2"`)}); x.Empty() {
+		t.Error("a version of one's own is empty")
+	}
+	o.Extra = nil
+	for i := range 50 {
+		o.Extra = append(o.Extra, Extra{Keys: []string{"auth", fmt.Sprint("k", i)}, Value: json.RawMessage(`1`)})
+	}
+	warnings, err = o.WriteAs(&b, nil)
+	if last := warnings[len(warnings)-1]; err != nil || last.Path != "auth" || !strings.HasSuffix(last.Text, "k19 and 30 more") {
+		t.Errorf("of many, the last warning is %q: %v", last, err)
+	}
+}
+
 // TestExtra adds parts by hand.
 func TestExtra(t *testing.T) {
 	o := &Outputs{Storage: &Storage{Region: "r", Bucket: "b"}, Extra: []Extra{

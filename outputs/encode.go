@@ -171,7 +171,7 @@ func parseRaw(m json.RawMessage) (*value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, err := p.peek(); err != nil || c != 0 || p.lax != nil || p.dups != nil || invalid(p.text) >= 0 {
+	if c, err := p.peek(); err != nil || c != 0 || p.lax != nil || p.loose != nil || p.dups != nil || invalid(p.text) >= 0 {
 		return nil, fs.ErrInvalid
 	}
 	return v, nil

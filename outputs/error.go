@@ -70,6 +70,24 @@ type flaw struct {
 	schema bool
 }
 
+// once leaves one flaw of each place where something is wrong: others there follow
+// from it. Those of the file as a whole have nothing in common.
+func once(flaws []flaw) []flaw {
+	first := map[string]int{}
+	for i, f := range flaws {
+		if _, ok := first[f.path]; !ok && !f.lint && f.path != "" {
+			first[f.path] = i
+		}
+	}
+	var kept []flaw
+	for i, f := range flaws {
+		if j, ok := first[f.path]; !ok || i == j {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
 // report turns flaws into errors about the file.
 func report(flaws []flaw, file, text string) Errors {
 	slices.SortStableFunc(flaws, func(a, b flaw) int { return a.at - b.at })

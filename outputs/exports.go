@@ -84,17 +84,24 @@ func (r *reader) exportsAuth(n node) *Auth {
 		a.Guests = false
 		m.value.read = done
 	}
-	if h, ok := r.frame(n, "oauth"); ok && len(h.value.fields) > 0 {
-		a.OAuth = &OAuth{
-			Domain:   r.optional(h, "domain"),
-			Scopes:   r.texts(h, "scope"),
-			SignIn:   r.commas(h, "redirectSignIn"),
-			SignOut:  r.commas(h, "redirectSignOut"),
-			Response: r.choice(h, "responseType", responseWords...),
-		}
-	}
+	a.OAuth = r.oauth(n)
 	r.gen1(n, exportNames, a)
 	return a
+}
+
+// oauth reads the oauth of aws-exports.js, nil if there is none.
+func (r *reader) oauth(n node) *OAuth {
+	h, ok := r.frame(n, "oauth")
+	if !ok || len(h.value.fields) == 0 {
+		return nil
+	}
+	return &OAuth{
+		Domain:   r.optional(h, "domain"),
+		Scopes:   r.texts(h, "scope"),
+		SignIn:   r.commas(h, "redirectSignIn"),
+		SignOut:  r.commas(h, "redirectSignOut"),
+		Response: r.choice(h, "responseType", responseWords...),
+	}
 }
 
 // lower and upper change the letters of ASCII, and so are the opposite of each other.
@@ -215,16 +222,22 @@ func (w *writer) exportsAuth(root *value, a *Auth) {
 		root.set("aws_mandatory_sign_in", newText("enable"))
 	}
 	root.setText("aws_cognito_sign_up_verification_method", a.SignUpVerification)
-	if h := a.OAuth; h != nil {
-		x := newObject()
-		x.set("domain", newText(h.Domain))
-		x.setList("scope", h.Scopes)
-		x.setText("redirectSignIn", w.commas("auth.oauth.redirect_sign_in_uri", h.SignIn))
-		x.setText("redirectSignOut", w.commas("auth.oauth.redirect_sign_out_uri", h.SignOut))
-		x.set("responseType", newText(response(h)))
-		root.set("oauth", x)
-	}
+	root.set("oauth", w.oauth(a.OAuth))
 	w.gen1(root, exportNames, a)
+}
+
+// oauth writes the oauth of aws-exports.js, nil for none.
+func (w *writer) oauth(h *OAuth) *value {
+	if h == nil {
+		return nil
+	}
+	x := newObject()
+	x.set("domain", newText(h.Domain))
+	x.setList("scope", h.Scopes)
+	x.setText("redirectSignIn", w.commas("auth.oauth.redirect_sign_in_uri", h.SignIn))
+	x.setText("redirectSignOut", w.commas("auth.oauth.redirect_sign_out_uri", h.SignOut))
+	x.set("responseType", newText(response(h)))
+	return x
 }
 
 // commas writes several URLs as one text.

@@ -25,6 +25,10 @@ const (
 	Configuration Format = "amplifyconfiguration"
 	// Mobile is the amplifyconfiguration.json of the mobile libraries.
 	Mobile Format = "amplifyconfiguration-mobile"
+	// AmplifyV5 is the object that Amplify.configure of aws-amplify 5 and before takes.
+	AmplifyV5 Format = "amplify-v5"
+	// AWSConfiguration is the awsconfiguration.json of older mobile libraries.
+	AWSConfiguration Format = "awsconfiguration"
 )
 
 // format is what a Format can do.
@@ -44,6 +48,8 @@ func formats() []format {
 		{AWSExports, "aws-exports.js", true, (*reader).exports, (*writer).exports},
 		{Configuration, "amplifyconfiguration.json", true, (*reader).exports, (*writer).exports},
 		{Mobile, "amplifyconfiguration.json", false, (*reader).mobile, (*writer).mobile},
+		{AmplifyV5, "configuration of aws-amplify 5", true, (*reader).v5, (*writer).v5},
+		{AWSConfiguration, "awsconfiguration.json", false, (*reader).awsConfiguration, (*writer).awsConfiguration},
 	}
 }
 
@@ -69,24 +75,15 @@ func (f Format) find() (format, error) {
 	return all[i], nil
 }
 
-// Detect returns the format of a text. What could be none of them is taken for
-// AmplifyOutputs. The error is an [Errors], if the text is neither JSON nor a
-// module of JavaScript.
-func Detect(text []byte) (Format, error) {
-	p, root, err := parseText(string(text))
-	if err != nil {
-		return "", stopped(err, "", p.text)
-	}
-	return detect(p, root), nil
-}
-
+// detect returns the format of a text. What could be none of them is taken for
+// AmplifyOutputs.
 func detect(p *parser, root *value) Format {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { return root.find(n) != nil })
 	}
-	plugins := func(name string) bool {
+	in := func(name string, names ...string) bool {
 		v := root.find(name)
-		return v != nil && v.find("plugins") != nil
+		return v != nil && slices.ContainsFunc(names, func(n string) bool { return v.find(n) != nil })
 	}
 	switch {
 	// Amplify's own libraries look for this first.
@@ -97,8 +94,16 @@ func detect(p *parser, root *value) Format {
 		return Configuration
 	case has("version", "$schema"):
 		return AmplifyOutputs
-	case has("UserAgent") || plugins("auth") || plugins("storage"):
+	case in("auth", "plugins") || in("storage", "plugins"):
 		return Mobile
+	case has("CognitoUserPool", "CredentialsProvider", "S3TransferUtility", "IdentityManager"):
+		return AWSConfiguration
+	case has("UserAgent"):
+		return Mobile
+	case in("Auth", "Cognito") || in("Storage", "S3"):
+		return ResourcesConfig
+	case in("Auth", v5Keys...) || in("Storage", "AWSS3", "bucket", "region"):
+		return AmplifyV5
 	case has("Auth", "Storage", "API", "Analytics", "Geo", "Interactions", "Notifications", "Predictions"):
 		return ResourcesConfig
 	}
@@ -194,14 +199,32 @@ func readText(r io.Reader, opts *ReadOptions) (*document, error) {
 	if !f.module {
 		rd.flaws = append(rd.flaws, p.lax...)
 	}
+	if p.lax == nil && strings.HasSuffix(f.file, ".json") {
+		rd.flaws = append(rd.flaws, p.loose...)
+	}
 	n := node{value: root}
 	o := f.read(rd, n)
 	if f.name != AmplifyOutputs {
 		o.Format = f.name
 	}
 	rd.leftover(n, &o.Extra)
+	rd.nothing(n, o)
 	slices.SortFunc(o.Extra, func(a, b Extra) int { return slices.Compare(a.Keys, b.Keys) })
-	return &document{file, p.text, o, rd.flaws}, nil
+	return &document{file, p.text, o, once(rd.flaws)}, nil
+}
+
+// nothing notes that nothing was understood, unless something was.
+func (r *reader) nothing(n node, o *Outputs) {
+	if o.Auth != nil || o.Storage != nil || o.Custom != nil || r.format == AmplifyOutputs && n.value.find("version") != nil {
+		return
+	}
+	// What a file of nobody lacks and has too much says nothing more.
+	r.flaws = slices.DeleteFunc(r.flaws, func(f flaw) bool {
+		return f.path == "version" || r.format == AmplifyOutputs && f.lint && f.path != ""
+	})
+	if !slices.ContainsFunc(r.flaws, func(f flaw) bool { return !f.lint }) {
+		r.fail(n, "says nothing about users or files in any form that can be read, which are %v", Formats())
+	}
 }
 
 // WriteOptions say how to write.
@@ -280,35 +303,3 @@ func (w *writer) warn(path, format string, args ...any) {
 
 // lost warns of something that the format has no place for.
 func (w *writer) lost(path string) { w.warn(path, "%s has no place for it", w.format) }
-
-// extra adds what is not in the model, if it is in the words of the format.
-func (w *writer) extra(root *value) {
-	for _, x := range w.o.Extra {
-		if !w.speaks(&x) {
-			if empty := string(x.Value); empty != "{}" && empty != "[]" {
-				w.lost(x.Path())
-			}
-			continue
-		}
-		v, err := parseRaw(x.Value)
-		if err != nil || !root.put(x.Keys, v) {
-			w.warn(x.Path(), "there is no such place, or its value is not JSON")
-		}
-	}
-}
-
-// speaks reports whether an extra is in the words of the format that is written.
-func (w *writer) speaks(x *Extra) bool {
-	family := func(f Format) Format {
-		switch f {
-		case "":
-			return AmplifyOutputs
-		case Configuration:
-			return AWSExports
-		}
-		return f
-	}
-	from, to := family(w.o.Format), family(w.format)
-	both := func(f Format) bool { return f == AmplifyOutputs || f == AWSExports }
-	return from == to || both(from) && both(to) && len(x.Keys) > 1 && x.Keys[0] == "custom"
-}

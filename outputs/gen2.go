@@ -125,16 +125,9 @@ func (r *reader) gen2Auth(n node, version string) *Auth {
 		r.some(h, "redirect_sign_in_uri", "redirect_sign_out_uri")
 	}
 	if p, ok := r.sub(n, "passwordless"); ok {
-		a.Passwordless = &Passwordless{
-			EmailOTP:  r.flag(p, "email_otp_enabled", false),
-			SMSOTP:    r.flag(p, "sms_otp_enabled", false),
-			Preferred: r.choice(p, "preferred_challenge", challengeWords...),
-		}
-		if w, ok := r.sub(p, "web_authn"); ok {
-			a.Passwordless.WebAuthn = &WebAuthn{
-				RelyingPartyID:   r.optional(w, "relying_party_id"),
-				UserVerification: r.choice(w, "user_verification", "required", "preferred"),
-			}
+		a.Passwordless = r.passwordless(p, outputsPasswordless)
+		if a.Passwordless.WebAuthn != nil {
+			w, _ := r.look(p, "web_authn")
 			r.want(w, "relying_party_id", "user_verification")
 		}
 	}
@@ -312,17 +305,7 @@ func (w *writer) gen2Auth(a *Auth) *value {
 	}
 	v.setList("mfa_methods", methods)
 	if p := a.Passwordless; p != nil && !w.newer("auth.passwordless", "1.4") {
-		x := newObject()
-		x.setTrue("email_otp_enabled", p.EmailOTP)
-		x.setTrue("sms_otp_enabled", p.SMSOTP)
-		if p.WebAuthn != nil {
-			y := newObject()
-			y.setText("relying_party_id", p.WebAuthn.RelyingPartyID)
-			y.setText("user_verification", p.WebAuthn.UserVerification)
-			x.set("web_authn", y)
-		}
-		x.setText("preferred_challenge", p.Preferred)
-		v.set("passwordless", x)
+		v.set("passwordless", outputsPasswordless.write(p))
 	}
 	if len(a.Groups) > 0 && !w.newer("auth.groups", "1.3") || a.Groups != nil && !before(w.version, "1.3") {
 		v.set("groups", groupList(a.Groups))

@@ -32,6 +32,16 @@ func (r *reader) mobile(n node) *Outputs {
 	return o
 }
 
+// awsConfiguration reads awsconfiguration.json, which has the pools in the same words.
+func (r *reader) awsConfiguration(n node) *Outputs {
+	r.object(n)
+	o := &Outputs{Auth: r.mobileAuth(n)}
+	if s, ok := r.way(n, "S3TransferUtility", "Default"); ok {
+		o.Storage = &Storage{Bucket: r.required(s, "Bucket"), Region: r.required(s, "Region")}
+	}
+	return o
+}
+
 func (r *reader) mobileAuth(n node) *Auth {
 	user, hasUser := r.way(n, "CognitoUserPool", "Default")
 	id, hasID := r.way(n, "CredentialsProvider", "CognitoIdentity", "Default")
@@ -75,15 +85,9 @@ func (r *reader) mobileAuth(n node) *Auth {
 
 // mobile writes the amplifyconfiguration.json of the mobile libraries.
 func (w *writer) mobile() *value {
-	// What a file has besides is kept as it is; another one gets what is usual.
-	usual := func(v *value, name string, x *value) {
-		if w.o.Format != Mobile {
-			v.set(name, x)
-		}
-	}
 	root := newObject()
-	usual(root, "UserAgent", newText("cubby/1.0"))
-	usual(root, "Version", newText("1.0"))
+	w.usual(root, "UserAgent", newText("cubby/1.0"))
+	w.usual(root, "Version", newText("1.0"))
 	plugin := func(category, name string, x *value) {
 		plugins, c := newObject(), newObject()
 		plugins.set(name, x)
@@ -92,12 +96,9 @@ func (w *writer) mobile() *value {
 	}
 	if a := w.o.Auth; a != nil {
 		x := newObject()
-		usual(x, "UserAgent", newText("cubby/1.0"))
-		usual(x, "Version", newText("1.0"))
-		identity := newObject()
-		identity.set("Default", newObject())
-		usual(x, "IdentityManager", identity)
-		w.mobileAuth(x, a, usual)
+		w.usual(x, "UserAgent", newText("cubby/1.0"))
+		w.usual(x, "Version", newText("1.0"))
+		w.mobileAuth(x, a)
 		plugin("auth", "awsCognitoAuthPlugin", x)
 	}
 	if s := w.o.Storage; s != nil {
@@ -108,14 +109,54 @@ func (w *writer) mobile() *value {
 		plugin("storage", "awsS3StoragePlugin", x)
 		w.oneBucket(s)
 	}
-	if w.o.Custom != nil && w.o.Custom.Cubby != nil && *w.o.Custom.Cubby != (Cubby{}) {
-		w.lost("custom.cubby")
-	}
+	w.noCubby()
 	w.schema()
 	return root
 }
 
-func (w *writer) mobileAuth(x *value, a *Auth, usual func(*value, string, *value)) {
+// awsConfiguration writes awsconfiguration.json.
+func (w *writer) awsConfiguration() *value {
+	root := newObject()
+	w.usual(root, "UserAgent", newText("cubby/1.0"))
+	w.usual(root, "Version", newText("1.0"))
+	if a := w.o.Auth; a != nil {
+		w.mobileAuth(root, a)
+	}
+	if s := w.o.Storage; s != nil {
+		x, d := newObject(), newObject()
+		d.set("Bucket", newText(s.Bucket))
+		d.set("Region", newText(s.Region))
+		x.set("Default", d)
+		root.set("S3TransferUtility", x)
+		w.oneBucket(s)
+		if s.Level != "" {
+			w.lost("storage.default_access_level")
+		}
+	}
+	w.noCubby()
+	w.schema()
+	return root
+}
+
+// usual sets what is in every file of a mobile app. One that was read keeps its own.
+func (w *writer) usual(v *value, name string, x *value) {
+	if w.o.Format != w.format {
+		v.set(name, x)
+	}
+}
+
+// noCubby warns of the endpoints.
+func (w *writer) noCubby() {
+	if w.o.Custom != nil && w.o.Custom.Cubby != nil && *w.o.Custom.Cubby != (Cubby{}) {
+		w.lost("custom.cubby")
+	}
+}
+
+// mobileAuth writes the pools, and what is said about users.
+func (w *writer) mobileAuth(x *value, a *Auth) {
+	identity := newObject()
+	identity.set("Default", newObject())
+	w.usual(x, "IdentityManager", identity)
 	pool := func(id, client string, region *value) *value {
 		v, d := newObject(), newObject()
 		v.set("PoolId", newText(id))
@@ -138,7 +179,7 @@ func (w *writer) mobileAuth(x *value, a *Auth, usual func(*value, string, *value
 		w.lost("auth")
 	}
 	d := newObject()
-	usual(d, "authenticationFlowType", newText("USER_SRP_AUTH"))
+	w.usual(d, "authenticationFlowType", newText("USER_SRP_AUTH"))
 	if h := a.OAuth; h != nil {
 		y := newObject()
 		y.set("WebDomain", newText(h.Domain))

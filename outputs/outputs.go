@@ -3,8 +3,9 @@
 //
 // One model, [Outputs], stands for all the formats in which Amplify has written
 // that down: amplify_outputs.json in its versions 1 to 1.5, the ResourcesConfig
-// that Amplify.configure takes, aws-exports.js, and amplifyconfiguration.json of
-// the JavaScript and of the mobile libraries. [Read] finds out which one it has.
+// that Amplify.configure takes and the one that it took before aws-amplify 6,
+// aws-exports.js, amplifyconfiguration.json of the JavaScript and of the mobile
+// libraries, and awsconfiguration.json. [Read] finds out which one it has.
 // [Outputs.WriteAs] writes any of them, and warns of what the format cannot hold.
 //
 // Where a Cubby server answers stands under custom.cubby.
@@ -27,7 +28,6 @@
 package outputs
 
 import (
-	"encoding/json"
 	"io"
 	"strconv"
 	"strings"
@@ -119,7 +119,7 @@ type Storage struct {
 	Region  string // of the default bucket
 	Bucket  string // the default bucket, by its name in the service
 	Buckets []Bucket
-	Level   string // of keys that name none: "guest", "protected" or "private"; only mobile libraries are told
+	Level   string // of keys that name none: "guest", "protected" or "private"; only mobile libraries and aws-amplify 5 are told
 }
 
 // Bucket is a bucket under a friendly name.
@@ -154,25 +154,6 @@ func (o *Outputs) cubby() *Cubby {
 		o.Custom.Cubby = new(Cubby)
 	}
 	return o.Custom.Cubby
-}
-
-// Extra is a part of a file that this package does not know, kept as it is.
-type Extra struct {
-	Keys  []string // the way to it; in a list, a key is an index
-	Value json.RawMessage
-}
-
-// Path returns the way as messages show it: custom.mine.
-func (e *Extra) Path() string {
-	path := ""
-	for _, k := range e.Keys {
-		if _, err := strconv.Atoi(k); err == nil {
-			path += "[" + k + "]"
-		} else {
-			path = join(path, k)
-		}
-	}
-	return path
 }
 
 // join returns the path of what is called name in the object at path.

@@ -223,14 +223,16 @@ func (r *reader) endpoint(n node, name string) string {
 
 // pools checks the ids of the pools, which name their regions.
 func (r *reader) pools(a *Auth, user, id node) {
-	if a.UserPoolID != "" && !strings.Contains(a.UserPoolID, "_") {
+	userRegion, _, ok := strings.Cut(a.UserPoolID, "_")
+	if a.UserPoolID != "" && !ok {
 		r.fail(user, "must be REGION_NAME")
+		userRegion = ""
 	}
-	if a.IdentityPoolID != "" && !strings.Contains(a.IdentityPoolID, ":") {
+	idRegion, _, ok := strings.Cut(a.IdentityPoolID, ":")
+	if a.IdentityPoolID != "" && !ok {
 		r.fail(id, "must be REGION:ID")
+		idRegion = ""
 	}
-	userRegion, _, _ := strings.Cut(a.UserPoolID, "_")
-	idRegion, _, _ := strings.Cut(a.IdentityPoolID, ":")
 	if a.Region == "" {
 		a.Region = userRegion
 	}
@@ -297,7 +299,8 @@ func (r *reader) cubby(n node, o *Outputs) {
 // defaultBucket checks that the default bucket is one of the list, if there is one, and
 // in the same region.
 func (r *reader) defaultBucket(n node, s *Storage) {
-	if len(s.Buckets) == 0 || s.Bucket == "" {
+	unsaid := func(b Bucket) bool { return b.BucketName == "" || b.Region == "" }
+	if len(s.Buckets) == 0 || s.Bucket == "" || s.Region == "" || slices.ContainsFunc(s.Buckets, unsaid) {
 		return
 	}
 	i := slices.IndexFunc(s.Buckets, func(b Bucket) bool { return b.BucketName == s.Bucket })

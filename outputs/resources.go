@@ -106,17 +106,7 @@ func (r *reader) resourcesAuth(n node, o *Outputs) *Auth {
 		}
 	}
 	if p, ok := r.sub(n, "passwordless"); ok {
-		a.Passwordless = &Passwordless{
-			EmailOTP:  r.flag(p, "emailOtpEnabled", false),
-			SMSOTP:    r.flag(p, "smsOtpEnabled", false),
-			Preferred: r.choice(p, "preferredChallenge", challengeWords...),
-		}
-		if w, ok := r.sub(p, "webAuthn"); ok {
-			a.Passwordless.WebAuthn = &WebAuthn{
-				RelyingPartyID:   r.optional(w, "relyingPartyId"),
-				UserVerification: r.choice(w, "userVerification", "required", "preferred"),
-			}
-		}
+		a.Passwordless = r.passwordless(p, resourcePasswordless)
 	}
 	return a
 }
@@ -223,7 +213,9 @@ func (r *reader) localTesting(n node, name string, o *Outputs) {
 	if !ok || f.value.text != "true" || o.Custom != nil && o.Custom.Cubby != nil && o.Custom.Cubby.S3Endpoint != "" {
 		return
 	}
-	r.lint(f, "has no effect since aws-amplify 6.9, which refuses the endpoint")
+	if r.format != AmplifyV5 {
+		r.lint(f, "has no effect since aws-amplify 6.9, which refuses the endpoint")
+	}
 	f.value.read = done
 	o.cubby().S3Endpoint, o.cubby().PathStyle = localTesting, true
 }
@@ -320,17 +312,7 @@ func (w *writer) resourcesAuth(a *Auth) *value {
 	v.setObject("loginWith", login)
 	w.resourcesAttributes(v, a)
 	if p := a.Passwordless; p != nil {
-		x := newObject()
-		x.setTrue("emailOtpEnabled", p.EmailOTP)
-		x.setTrue("smsOtpEnabled", p.SMSOTP)
-		if p.WebAuthn != nil {
-			y := newObject()
-			y.setText("relyingPartyId", p.WebAuthn.RelyingPartyID)
-			y.setText("userVerification", p.WebAuthn.UserVerification)
-			x.set("webAuthn", y)
-		}
-		x.setText("preferredChallenge", p.Preferred)
-		v.set("passwordless", x)
+		v.set("passwordless", resourcePasswordless.write(p))
 	}
 	return v
 }

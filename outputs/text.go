@@ -2,6 +2,7 @@ package outputs
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -80,7 +81,8 @@ type parser struct {
 	pos   int
 	depth int
 	nodes int
-	lax   []flaw // the first thing that is no JSON
+	lax   []flaw // the first thing that is no JSON, but for
+	loose []flaw // the first comment, and the first comma too many
 	dups  []flaw // keys that are there twice
 }
 
@@ -101,6 +103,18 @@ func (p *parser) relax(at int, what string) {
 	}
 }
 
+const (
+	noComments = "JSON has no comments: Amplify's own tools refuse the file"
+	noComma    = "JSON has no comma behind the last element: Amplify's own tools refuse the file"
+)
+
+// loosen notes what people have in files of JSON all the same.
+func (p *parser) loosen(at int, says string) {
+	if !slices.ContainsFunc(p.loose, func(f flaw) bool { return f.text == says }) {
+		p.loose = append(p.loose, flaw{at: at, text: says, lint: true})
+	}
+}
+
 // space skips white space and comments.
 func (p *parser) space() error {
 	for p.pos < len(p.text) {
@@ -109,14 +123,14 @@ func (p *parser) space() error {
 		case rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\n' || rest[0] == '\r':
 			p.pos++
 		case strings.HasPrefix(rest, "//"):
-			p.relax(p.pos, "a comment")
+			p.loosen(p.pos, noComments)
 			n := strings.IndexByte(rest, '\n')
 			if n < 0 {
 				n = len(rest)
 			}
 			p.pos += n
 		case strings.HasPrefix(rest, "/*"):
-			p.relax(p.pos, "a comment")
+			p.loosen(p.pos, noComments)
 			n := strings.Index(rest[2:], "*/")
 			if n < 0 {
 				return p.bad(p.pos, "the comment has no end")
@@ -252,8 +266,10 @@ func (p *parser) object(v *value) error {
 		if seen[f.name] && len(p.dups) < maxErrors {
 			p.dups = append(p.dups, flaw{at: f.at, text: fmt.Sprintf("the key %q is there twice", short(f.name))})
 		}
+		if !seen[f.name] {
+			v.fields = append(v.fields, f)
+		}
 		seen[f.name] = true
-		v.fields = append(v.fields, f)
 		if more, err := p.comma('}'); err != nil || !more {
 			return err
 		}
@@ -291,7 +307,7 @@ func (p *parser) comma(end byte) (more bool, err error) {
 		p.pos++
 		c, err = p.peek()
 		if c == end {
-			p.relax(at, "a comma behind the last element")
+			p.loosen(at, noComma)
 		}
 		return true, err
 	}

@@ -1,11 +1,11 @@
 package server
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -80,6 +80,7 @@ type Config struct {
 type configFile struct {
 	text []byte
 	was  Config // as they were read, whatever was set since
+	seen sight  // before that
 }
 
 // Bucket is a bucket and its rules.
@@ -107,197 +108,11 @@ type Issuer struct {
 	Claims        []string `yaml:"claims,omitempty"`
 }
 
-// UnmarshalYAML reads the rules with their lines, which errors then name.
-func (r *Rules) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind != yaml.MappingNode {
-		return wrong(n, "rules must map paths to rules")
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		path, whos := n.Content[i], aliased(n.Content[i+1])
-		if whos.Kind != yaml.MappingNode {
-			return wrong(whos, "the rules of %q must map who to a list of actions", path.Value)
-		}
-		if len(whos.Content) == 0 { // nobody: it takes back what a path above it gave
-			*r = append(*r, access.Rule{Path: path.Value, Pos: fmt.Sprintf("%s:%d", ConfigFile, path.Line)})
-		}
-		for j := 0; j+1 < len(whos.Content); j += 2 {
-			who, list := whos.Content[j], whos.Content[j+1]
-			rule := access.Rule{Path: path.Value, Who: who.Value, Pos: fmt.Sprintf("%s:%d", ConfigFile, who.Line)}
-			if err := readGrant(&rule, list); err != nil {
-				return err
-			}
-			*r = append(*r, rule)
-		}
-	}
-	return nil
-}
-
-// readGrant reads what a rule gives: a list of actions, or a mapping that has limits
-// beside that list.
-func readGrant(r *access.Rule, n *yaml.Node) error {
-	if n = aliased(n); n.Kind != yaml.MappingNode {
-		return readActions(r, n)
-	}
-	var actions *yaml.Node
-	var limits []string
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		name, value := n.Content[i], aliased(n.Content[i+1])
-		text := value.Value
-		switch name.Value {
-		case "actions":
-			if actions != nil {
-				return wrong(name, "actions is there twice")
-			}
-			actions = value
-			if err := readActions(r, value); err != nil {
-				return err
-			}
-			continue
-		case "contentTypes":
-			types, ok := words(value)
-			if !ok || len(types) == 0 {
-				return wrong(value, "contentTypes must be a list, such as [image/png, image/*]")
-			}
-			var list []string
-			for _, t := range types {
-				if strings.Contains(t.Value, ",") {
-					return wrong(t, "%q is more than one content type", t.Value)
-				}
-				list = append(list, t.Value)
-			}
-			text = strings.Join(list, ",")
-		case "maxSize", "maxObjects", "quota":
-			if value.Kind != yaml.ScalarNode {
-				return wrong(value, "%s must be one value", name.Value)
-			}
-		default:
-			return wrong(name, "unknown setting %s, beside actions there can be maxSize, contentTypes, maxObjects and quota", name.Value)
-		}
-		limits = append(limits, name.Value+"="+text)
-		var err error
-		if r.Limits, err = access.ParseLimits(limits); err != nil {
-			return wrong(value, "%s", withoutCause(err))
-		}
-	}
-	if actions == nil {
-		return wrong(n, "%q on %q has no actions", r.Who, r.Path)
-	}
-	return nil
-}
-
-// readActions reads a list of actions.
-func readActions(r *access.Rule, n *yaml.Node) error {
-	names, ok := words(n)
-	if !ok {
-		return wrong(n, "the actions of %q on %q must be a list", r.Who, r.Path)
-	}
-	for _, name := range names {
-		a, err := access.ParseAction(name.Value)
-		if err != nil {
-			return wrong(name, "%s", withoutCause(err))
-		}
-		r.Actions |= a
-	}
-	return nil
-}
-
-// words returns the items of a list of texts. Nothing at all is an empty list.
-func words(n *yaml.Node) (list []*yaml.Node, ok bool) {
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
-		return nil, true
-	}
-	if n.Kind != yaml.SequenceNode {
-		return nil, false
-	}
-	for _, item := range n.Content {
-		if item = aliased(item); item.Kind != yaml.ScalarNode {
-			return nil, false
-		}
-		list = append(list, item)
-	}
-	return list, true
-}
-
-// aliased returns the node that n stands for.
-func aliased(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
-}
-
-// withoutCause returns what err says without its class, which people need not be told.
-func withoutCause(err error) string {
-	return strings.TrimSuffix(err.Error(), ": "+fs.ErrInvalid.Error())
-}
-
-// wrong returns the error for a node that cannot be read.
-func wrong(n *yaml.Node, format string, args ...any) error {
-	return &yaml.LoadErrors{Errors: []*yaml.LoadError{{
-		Stage: yaml.ConstructorStage, Mark: yaml.Mark{Line: n.Line, Column: n.Column}, Message: fmt.Sprintf(format, args...),
-	}}}
-}
-
-// MarshalYAML writes the rules as UnmarshalYAML reads them, paths in order.
-func (r Rules) MarshalYAML() (any, error) {
-	m := &yaml.Node{Kind: yaml.MappingNode}
-	at := map[string]*yaml.Node{}
-	for _, rule := range r {
-		whos := at[rule.Path]
-		if whos == nil {
-			whos = &yaml.Node{Kind: yaml.MappingNode}
-			at[rule.Path] = whos
-			m.Content = append(m.Content, text(rule.Path), whos)
-		}
-		if rule.Who == "" && rule.Actions == 0 {
-			continue
-		}
-		whos.Content = append(whos.Content, text(rule.Who), writeGrant(&rule))
-	}
-	return m, nil
-}
-
-// writeGrant is the inverse of readGrant.
-func writeGrant(r *access.Rule) *yaml.Node {
-	var names []string
-	if r.Actions != 0 {
-		names = strings.Split(r.Actions.String(), ",")
-	}
-	limits := r.Limits.String()
-	if limits == "" {
-		return flow(names)
-	}
-	n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{text("actions"), flow(names)}}
-	for limit := range strings.FieldsSeq(limits) {
-		name, value, _ := strings.Cut(limit, "=")
-		v := &yaml.Node{Kind: yaml.ScalarNode, Value: value} // a number stays one
-		if name == "contentTypes" {
-			v = flow(strings.Split(value, ","))
-		}
-		n.Content = append(n.Content, text(name), v)
-	}
-	return n
-}
-
-// flow returns a list on one line.
-func flow(texts []string) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-	for _, t := range texts {
-		n.Content = append(n.Content, text(t))
-	}
-	return n
-}
-
-// text returns a node that is this text, whatever else it might be taken for.
-func text(s string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
-}
-
 // ReadConfig reads the settings of the server whose data directory is dir. A server
 // that is opened with them watches the file: see [Server.Reload].
 func ReadConfig(dir string) (*Config, error) {
-	name := filepath.Join(dir, ConfigFile)
-	text, err := os.ReadFile(name)
+	seen := (&Config{Data: dir}).look()
+	text, err := os.ReadFile(filepath.Join(dir, ConfigFile))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%s is not the data directory of a server, it has no %s: %w", dir, ConfigFile, fs.ErrNotExist)
@@ -306,31 +121,11 @@ func ReadConfig(dir string) (*Config, error) {
 	}
 	c, err := ParseConfig(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("the settings in %s cannot be read:\n%w", dir, err)
 	}
 	c.Data = dir
-	c.file = &configFile{text, *c}
+	c.file = &configFile{text, *c, seen}
 	c.file.was.Buckets = slices.Clone(c.Buckets)
-	return c, nil
-}
-
-// unknownField is how the YAML library tells of a setting that a Go type lacks.
-var unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
-
-// ParseConfig reads the text of a cubby.yaml. What it does not know is an error.
-func ParseConfig(text []byte) (*Config, error) {
-	c := new(Config)
-	dec := yaml.NewDecoder(bytes.NewReader(text))
-	dec.KnownFields(true)
-	if err := dec.Decode(c); err == io.EOF {
-		return c, nil
-	} else if err != nil {
-		return nil, errors.New(unknownField.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "unknown setting $1"))
-	}
-	var more yaml.Node
-	if err := dec.Decode(&more); err != io.EOF {
-		return nil, errors.New("there is more than one YAML document")
-	}
 	return c, nil
 }
 
@@ -398,6 +193,55 @@ func (c *Config) check() error {
 		if _, err := netip.ParseAddr(name); strings.Contains(h, "/") || err != nil && !hostForm.MatchString(name) {
 			return fmt.Errorf("hosts: %q is not the name of a host: %w", h, fs.ErrInvalid)
 		}
+	}
+	return nil
+}
+
+// idForm is what a login provider can be called.
+var idForm = regexp.MustCompile(`^[\w.;/:-]{1,128}$`)
+
+// checkStart reports settings with which a server cannot start, as far as that can be
+// told without opening anything.
+func (c *Config) checkStart() error {
+	if _, err := c.keysPath(); err != nil {
+		return err
+	}
+	for n, i := range c.Issuers {
+		if _, err := i.provider(); err != nil {
+			return err
+		}
+		if !idForm.MatchString(i.Name) {
+			return fmt.Errorf("issuers: the name %q is not 1 to 128 letters, digits or any of _.;/:-: %w", i.Name, fs.ErrInvalid)
+		}
+		if slices.ContainsFunc(c.Issuers[:n], func(o Issuer) bool { return o.Name == i.Name }) {
+			return fmt.Errorf("issuers: %s is there twice: %w", i.Name, fs.ErrInvalid)
+		}
+	}
+	if err := c.checkTLS(); err != nil {
+		return err
+	}
+	return cmp.Or(checkAddress("listen", c.Listen), checkAddress("listen_tls", c.ListenTLS))
+}
+
+// checkTLS reports that files are missing in the settings of HTTPS.
+func (c *Config) checkTLS() error {
+	if c.ListenTLS != "" && (c.TLSCert == "" || c.TLSKey == "") {
+		return fmt.Errorf("listen_tls: HTTPS needs tls_cert and tls_key: %w", fs.ErrInvalid)
+	}
+	return nil
+}
+
+// checkAddress reports that a server cannot listen at an address, since it is none.
+func checkAddress(setting, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || strings.ContainsAny(host, " /@[]") {
+		return fmt.Errorf("%s: %q is no address such as %s: %w", setting, addr, DefaultListen, fs.ErrInvalid)
 	}
 	return nil
 }

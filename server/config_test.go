@@ -100,40 +100,56 @@ buckets:
 func TestConfigErrorsNameTheLine(t *testing.T) {
 	const inbox = "buckets:\n  - name: media\n    rules:\n      inbox/*:\n        guest:\n"
 	for _, c := range []struct{ text, want string }{
-		{"buckets:\n  - name: media\n    rules: [a]", "line 3"},
-		{"buckets:\n  - name: media\n    rules:\n      public/*: read", "line 4"},
-		{"buckets:\n  - name: media\n    rules:\n      public/*:", "line 4"},
-		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: read", "line 5"},
-		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: [read, fly]", "line 5"},
-		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: {read: true}", "line 5: unknown setting read"},
-		{inbox + "          - write\n          - fly", `line 7: unknown action "fly", want`},
-		{inbox + "          actions: [write]\n          maxSise: 5MB", "line 7: unknown setting maxSise"},
-		{inbox + "          actions: [write]\n          maxSize: 5 parsecs", "line 7: maxSize=5 parsecs: want a size"},
-		{inbox + "          actions: [write]\n          maxSize: [5]", "line 7: maxSize must be one value"},
-		{inbox + "          actions: [write]\n          maxSize: 1\n          maxSize: 2", "line 8"},
-		{inbox + "          actions: [write]\n          maxSize: 0", "line 7"},
-		{inbox + "          actions: [write]\n          quota:", "line 7: quota=: want a size"},
-		{inbox + "          actions: [write]\n          maxObjects: many", "line 7"},
-		{inbox + "          actions: [write]\n          contentTypes: image/png", "line 7: contentTypes must be a list"},
-		{inbox + "          actions: [write]\n          contentTypes: []", "line 7: contentTypes must be a list"},
-		{inbox + "          actions: [write]\n          contentTypes:\n            - a/b\n            - c/d,e/f", "line 9: \"c/d,e/f\" is more than one"},
-		{inbox + "          actions: [write]\n          actions: [read]", "line 7"},
-		{inbox + "          actions:\n            - write\n            - fly", "line 8: unknown action"},
-		{inbox + "          actions: write", "line 6: the actions of"},
-		{inbox + "          maxSize: 5MB", `line 6: "guest" on "inbox/*" has no actions`},
-		{"nonsense: 1", "line 1"},
-		{"region: a\nbuckets:\n  - name: media\n    colour: red", "line 4"},
-		{"region: a\nregion: b", "line 2"},
-		{"buckets: 7", "line 1"},
-		{"region: [", "line"},
+		{"buckets:\n  - name: media\n    rules: [a]", "cubby.yaml:3"},
+		{"buckets:\n  - name: media\n    rules:\n      public/*: read", "cubby.yaml:4"},
+		{"buckets:\n  - name: media\n    rules:\n      public/*:", "cubby.yaml:4"},
+		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: read", "cubby.yaml:5"},
+		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: [read, fly]", "cubby.yaml:5"},
+		{"buckets:\n  - name: media\n    rules:\n      public/*:\n        guest: {read: true}", "cubby.yaml:5: unknown setting read"},
+		{inbox + "          - write\n          - fly", `cubby.yaml:7: unknown action "fly", want`},
+		{inbox + "          actions: [write]\n          maxSise: 5MB", "cubby.yaml:7: unknown setting maxSise"},
+		{inbox + "          actions: [write]\n          maxSize: 5 parsecs", "cubby.yaml:7: maxSize=5 parsecs: want a size"},
+		{inbox + "          actions: [write]\n          maxSize: [5]", "cubby.yaml:7: maxSize must be one value"},
+		{inbox + "          actions: [write]\n          maxSize: 1\n          maxSize: 2", "cubby.yaml:8"},
+		{inbox + "          actions: [write]\n          maxSize: 0", "cubby.yaml:7"},
+		{inbox + "          actions: [write]\n          quota:", "cubby.yaml:7: quota=: want a size"},
+		{inbox + "          actions: [write]\n          maxObjects: many", "cubby.yaml:7"},
+		{inbox + "          actions: [write]\n          contentTypes: image/png", "cubby.yaml:7: contentTypes must be a list"},
+		{inbox + "          actions: [write]\n          contentTypes: []", "cubby.yaml:7: contentTypes must be a list"},
+		{inbox + "          actions: [write]\n          contentTypes:\n            - a/b\n            - c/d,e/f", "cubby.yaml:9: \"c/d,e/f\" is more than one"},
+		{inbox + "          actions: [write]\n          actions: [read]", "cubby.yaml:7"},
+		{inbox + "          actions:\n            - write\n            - fly", "cubby.yaml:8: unknown action"},
+		{inbox + "          actions: write", "cubby.yaml:6: the actions of"},
+		{inbox + "          maxSize: 5MB", `cubby.yaml:6: "guest" on "inbox/*" has no actions`},
+		{"nonsense: 1", "cubby.yaml:1"},
+		{"region: a\nbuckets:\n  - name: media\n    colour: red", "cubby.yaml:4"},
+		{"region: a\nregion: b", "cubby.yaml:2"},
+		{"buckets: 7", "cubby.yaml:1"},
+		{"region: [", "cubby.yaml:"},
 		{"region: a\n---\nregion: b", "more than one"},
 		{"region: a\n---\n[", "more than one"},
-		{"\tregion: a", "line 1"},
+		{"buckets: {a: b}", "cubby.yaml:1: this must be a list, not a mapping"},
+		{"no_guests: perhaps", `cubby.yaml:1: this must be true or false, not "perhaps"`},
+		{"region: [a]", "cubby.yaml:1: this must be a text, not a list"},
+		{"buckets: [a]", `cubby.yaml:1: this must be settings, not "a"`},
+		{inbox + "          - write\n      inbox/*:\n        authenticated: [read]", `cubby.yaml:7: path "inbox/*" is there twice, first in line 4`},
+		{inbox + "          - write\n        guest: [read]", `cubby.yaml:7: "guest" on "inbox/*" is there twice, first in line 5`},
+		{"\tregion: a", "cubby.yaml:1"},
 	} {
 		_, err := ParseConfig([]byte(c.text))
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Count(err.Error(), ": line ") > 1 {
+		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, fs.ErrInvalid) || strings.Contains(err.Error(), "server.") || strings.Contains(err.Error(), "!!") {
 			t.Errorf("%q: error is %v, want one that says %s", c.text, err, c.want)
 		}
+	}
+	// All that is wrong is told, in order, and the name of the file once.
+	dir := t.TempDir()
+	writeData(t, dir, ConfigFile, inbox+"          - get\n        guest: [get]\n        gast: read\nno_guests: 7\ncolour: red\n")
+	const all = `cubby.yaml:7: "guest" on "inbox/*" is there twice, first in line 5
+cubby.yaml:8: the actions of "gast" on "inbox/*" must be a list
+cubby.yaml:9: this must be true or false, not "7"
+cubby.yaml:10: unknown setting colour`
+	if _, err := ReadConfig(dir); err == nil || err.Error() != "the settings in "+dir+" cannot be read:\n"+all {
+		t.Errorf("the error is %v", err)
 	}
 	if _, err := ReadConfig(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a directory without settings: %v", err)

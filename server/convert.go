@@ -75,6 +75,7 @@ func ConfigOf(o *outputs.Outputs) (*Config, []outputs.Warning, error) {
 	c := &Config{Region: o.Storage.Region}
 	var warnings []outputs.Warning
 	warn := func(path, text string) { warnings = append(warnings, outputs.Warning{Path: path, Text: text}) }
+	grouped := false
 	for i, b := range o.Storage.Buckets {
 		at := fmt.Sprintf("storage.buckets[%d]", i)
 		rules, more, err := RulesOf(&b, at)
@@ -86,25 +87,39 @@ func ConfigOf(o *outputs.Outputs) (*Config, []outputs.Warning, error) {
 			warnings = append(warnings, w)
 		}
 		if b.Name != b.BucketName {
-			warn(at+".name", "a server has one name for a bucket, here that in the service")
+			warn(at+".name", fmt.Sprintf("a server has one name for a bucket: apps that say %s must say %s now", b.Name, b.BucketName))
 		}
 		if b.Region != c.Region {
-			warn(at+".aws_region", "a server is in one region")
+			warn(at+".aws_region", fmt.Sprintf("a server is in one region, %s, and not in %s", c.Region, b.Region))
 		}
+		if len(rules) == 0 {
+			warn(at+".paths", noPaths)
+		}
+		grouped = grouped || slices.ContainsFunc(rules, func(r access.Rule) bool { return strings.HasPrefix(r.Who, "group") })
 		c.Buckets = append(c.Buckets, Bucket{Name: b.BucketName, Default: b.BucketName == o.Storage.Bucket && i > 0, Rules: rules})
 	}
 	if !slices.ContainsFunc(c.Buckets, func(b Bucket) bool { return b.Name == o.Storage.Bucket }) {
 		c.Buckets = slices.Insert(c.Buckets, 0, Bucket{Name: o.Storage.Bucket})
+		warn("storage.bucket_name", noPaths)
+	}
+	if grouped {
+		warn("groups", "here the rights of all groups of a user add up; in Amplify one group takes the place of all else, as with the setting groups: replace")
 	}
 	if a := o.Auth; a != nil {
 		c.NoGuests = !a.Guests
 		warn("auth", "a server has pools of its own; see issuers: to let the users of this one sign in")
 	}
 	for _, x := range o.Extra {
+		if x.Empty() {
+			continue
+		}
 		warn(x.Path(), "settings have no place for it")
 	}
 	return c, warnings, nil
 }
+
+// noPaths is what to say of a bucket without rules.
+const noPaths = "there are no paths, so nobody may do anything there; for those of an Amplify CLI project see: cubby rules policy --gen1 cli-inputs.json --to cubby"
 
 // Write writes the settings as a cubby.yaml.
 func (c *Config) Write(w io.Writer) error {

@@ -14,26 +14,27 @@ const outputsFile = "amplify_outputs.json"
 
 // Outputs describes the server for clients that reach it at the URL base.
 func (s *Server) Outputs(ctx context.Context, base string) (*outputs.Outputs, error) {
-	return s.describe(ctx, s.cfg, s.rules.Load().cfg, base)
+	out, _, err := s.describe(ctx, s.cfg, s.rules.Load().cfg, base)
+	return out, err
 }
 
 // Outputs describes the server that cfg is the settings of, for clients that reach
-// it at the URL base.
-func (a *Admin) Outputs(ctx context.Context, cfg *Config, base string) (*outputs.Outputs, error) {
+// it at the URL base. The warnings tell what of the rules clients cannot be told.
+func (a *Admin) Outputs(ctx context.Context, cfg *Config, base string) (*outputs.Outputs, []outputs.Warning, error) {
 	return a.describe(ctx, cfg, cfg, base)
 }
 
 // describe describes a server. Its buckets are those of rules, which may be newer
 // than the settings with which it started.
-func (a *Admin) describe(ctx context.Context, cfg, rules *Config, base string) (*outputs.Outputs, error) {
+func (a *Admin) describe(ctx context.Context, cfg, rules *Config, base string) (*outputs.Outputs, []outputs.Warning, error) {
 	// Rules about values that the file has no word for, such as {username}, are left out.
-	out, _, err := rules.Storage()
+	out, warnings, err := rules.Storage()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	groups, err := a.users.Groups(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out.Version = outputs.Version
 	out.Auth = &outputs.Auth{
@@ -53,7 +54,7 @@ func (a *Admin) describe(ctx context.Context, cfg, rules *Config, base string) (
 	out.Custom = &outputs.Custom{Cubby: &outputs.Cubby{
 		S3Endpoint: base, IdentityPoolEndpoint: base, UserPoolEndpoint: base, PathStyle: true,
 	}}
-	return out, nil
+	return out, warnings, nil
 }
 
 // WriteOutputs writes amplify_outputs.json, for a server that is reached at the

@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -100,6 +102,50 @@ func TestOutputsDocument(t *testing.T) {
 	file, err := os.ReadFile(filepath.Join(w.srv.cfg.Data, outputsFile))
 	if err != nil || !bytes.Equal(file, []byte(r.body)) || !json.Valid(file) {
 		t.Errorf("the file is %s, %v", file, err)
+	}
+}
+
+// TestOutputsDocumentIsMadeOnce for all who ask, until it has something else to tell.
+func TestOutputsDocumentIsMadeOnce(t *testing.T) {
+	w := newWorld(t, &setup{file: true, opts: Options{Poll: -1}})
+	get := func(host string) string {
+		t.Helper()
+		r := w.request("GET", wellKnown+outputsFile, "")
+		r.Host = host
+		return w.do(r).is(200).body
+	}
+	for _, host := range []string{"a.example", "b.example:80", "'&x=<y>"} {
+		u := url.URL{Scheme: "http", Host: host}
+		want, err := w.srv.outputsText(t.Context(), u.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := w.srv.document.text(t.Context(), w.srv, u.String())
+		if err != nil || !bytes.Equal(text, want) {
+			t.Errorf("%s: got %s, %v", host, text, err)
+		}
+	}
+	made := &w.srv.document.made[0]
+	for i := range 20 {
+		if host := fmt.Sprint("h", i, ".example"); !strings.Contains(get(host), `"http://`+host+`"`) {
+			t.Errorf("the document is not that of %s", host)
+		}
+	}
+	if &w.srv.document.made[0] != made {
+		t.Error("it was made again")
+	}
+	if _, err := w.srv.AddUser(t.Context(), NewUser{Name: "dora", Password: password, Groups: []string{"divers"}}); err != nil {
+		t.Fatal(err)
+	}
+	if text := get("a.example"); !strings.Contains(text, `"divers"`) {
+		t.Errorf("a new group is missing: %s", text)
+	}
+	w.edit(ConfigFile, shelf("get"))
+	if err := w.srv.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text := get("a.example"); !strings.Contains(text, `"shelf/*"`) {
+		t.Errorf("the new rules are missing: %s", text)
 	}
 }
 

@@ -30,6 +30,9 @@ type RulesStatus struct {
 	// Refused is what was read since but is not in force, because something is
 	// wrong with it. Nil if there is no such thing.
 	Refused *RefusedRules `json:"refused,omitempty"`
+	// Warning says that there are no tests any more, where there were some. It is ""
+	// if there are, or if there were none since the start.
+	Warning string `json:"warning,omitempty"`
 	// Restart names the settings that were changed and hold from the next start on.
 	Restart []string `json:"restart,omitempty"`
 }
@@ -45,7 +48,7 @@ func (s *Server) Rules() RulesStatus {
 	s.reload.Lock()
 	defer s.reload.Unlock()
 	r := s.rules.Load()
-	return RulesStatus{r.version, r.since, r.count(), r.check.Tests, s.reload.refused, s.reload.restart}
+	return RulesStatus{r.version, r.since, r.count(), r.check.Tests, s.reload.refused, s.reload.warning, s.reload.restart}
 }
 
 // rules are what the settings say of access. They take effect together.
@@ -111,7 +114,12 @@ type sight [2]os.FileInfo
 
 func (c *Config) look() (s sight) {
 	for i, name := range [...]string{ConfigFile, TestsFile} {
-		if info, err := os.Stat(filepath.Join(c.Data, name)); err == nil {
+		name = filepath.Join(c.Data, name)
+		info, err := os.Stat(name)
+		if err != nil {
+			info, err = os.Lstat(name) // a link to nothing is not nothing
+		}
+		if err == nil {
 			s[i] = info
 		}
 	}
@@ -120,18 +128,46 @@ func (c *Config) look() (s sight) {
 
 // is reports whether nothing seems to have changed.
 func (s sight) is(t sight) bool {
-	return slices.EqualFunc(s[:], t[:], func(a, b os.FileInfo) bool {
-		if a == nil || b == nil {
-			return a == nil && b == nil
-		}
-		return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-	})
+	return slices.EqualFunc(s[:], t[:], unchanged)
+}
+
+func unchanged(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // fresh reports whether a file was changed so lately that another change may have
 // left no trace: the times of files have steps.
 func (s sight) fresh() bool {
 	return slices.ContainsFunc(s[:], func(f os.FileInfo) bool { return f != nil && time.Since(f.ModTime()).Abs() < 2*time.Second })
+}
+
+// writers knows since when files have been written to in place. Such a file may make
+// sense before it is whole, and then gives rights that its end takes back.
+type writers struct {
+	last sight
+	wait [2]bool      // since the time beside it
+	seen [2]time.Time // when a change in place was seen
+}
+
+// rest reports whether no file that was written to in place, or that has come or gone,
+// has changed for as long as that. A file that took the place of another is whole.
+func (w *writers) rest(now sight, at time.Time, long time.Duration) bool {
+	for i, f := range now {
+		last := w.last[i]
+		switch {
+		case unchanged(last, f):
+			w.wait[i] = w.wait[i] && at.Sub(w.seen[i]) < long
+		case last != nil && f != nil && !os.SameFile(last, f):
+			w.wait[i] = false
+		default:
+			w.wait[i], w.seen[i] = true, at
+		}
+	}
+	w.last = now
+	return !slices.Contains(w.wait[:], true)
 }
 
 // edition is what the files hold.
@@ -157,17 +193,20 @@ type reload struct {
 	sync.Mutex
 	tried   [sha256.Size]byte // the edition that was read last
 	refused *RefusedRules
+	warning string
 	restart []string
 	base    string // URL in the outputs that were written; "" if none were
 }
 
-// watch takes over what changes in the files, until ctx ends.
-func (s *Server) watch(ctx context.Context, every time.Duration) {
+// watch takes over what changes in the files, until ctx ends. They are known to have
+// looked like first.
+func (s *Server) watch(ctx context.Context, first sight, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	rest := time.NewTimer(0)
 	defer rest.Stop()
-	var seen sight
+	var seen *sight // whose edition was taken or refused for good
+	w := writers{last: first}
 	for {
 		select {
 		case <-ctx.Done():
@@ -175,7 +214,10 @@ func (s *Server) watch(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 		}
 		now := s.cfg.look()
-		if now.is(seen) && !now.fresh() {
+		if !w.rest(now, time.Now(), 2*every-every/10) { // a tick may come early
+			continue
+		}
+		if seen != nil && now.is(*seen) && !now.fresh() {
 			continue
 		}
 		// Somebody may be writing still. If so, that is for the next time.
@@ -189,9 +231,9 @@ func (s *Server) watch(ctx context.Context, every time.Duration) {
 		if !s.cfg.look().is(now) {
 			continue
 		}
-		seen = now
+		seen = &now
 		if err := s.take(ctx, e, false); errors.Is(err, errPassing) {
-			seen = sight{}
+			seen = nil
 		}
 	}
 }
@@ -223,11 +265,15 @@ func (s *Server) take(ctx context.Context, e edition, again bool) error {
 	}
 	err := s.apply(ctx, e)
 	if err == nil {
+		if s.reload.refused != nil {
+			s.log.InfoContext(ctx, "what was wrong with the rules is right again", "version", s.rules.Load().version)
+		}
 		s.reload.tried, s.reload.refused = id, nil
 		return nil
 	}
-	if !errors.Is(err, errPassing) {
-		s.reload.tried = id
+	s.reload.tried = id
+	if errors.Is(err, errPassing) {
+		s.reload.tried = [sha256.Size]byte{} // whatever comes next is news, even what is in force
 	}
 	text := withoutCause(err)
 	if again || s.reload.refused == nil || s.reload.refused.Error != text {
@@ -246,7 +292,7 @@ func (s *Server) apply(ctx context.Context, e edition) error {
 	}
 	cfg, err := ParseConfig(e.settings)
 	if err != nil {
-		return fmt.Errorf("%s: %w", ConfigFile, err)
+		return err
 	}
 	cfg.Data = s.cfg.Data
 	next, err := cfg.compile()
@@ -261,6 +307,9 @@ func (s *Server) apply(ctx context.Context, e edition) error {
 	}
 	if err := cfg.samePrimary(&s.file.was); err != nil {
 		return err
+	}
+	if err := s.nextStart(cfg).checkStart(); err != nil {
+		return fmt.Errorf("the next start would fail: %w", err)
 	}
 	old := s.rules.Load()
 	for _, b := range cfg.Buckets {
@@ -278,6 +327,13 @@ func (s *Server) apply(ctx context.Context, e edition) error {
 	s.gate.SetPolicies(next.policies)
 	s.rules.Store(next)
 	s.tellChange(ctx, old, next)
+	switch {
+	case next.check.Tests > 0:
+		s.reload.warning = ""
+	case old.check.Tests > 0:
+		s.reload.warning = fmt.Sprintf("%s has no tests any more, where %d were: nothing checks the next change of the rules", TestsFile, old.check.Tests)
+		s.log.WarnContext(ctx, "rules", "warning", s.reload.warning)
+	}
 	s.reload.restart = cfg.needRestart(&s.file.was)
 	for _, name := range s.reload.restart {
 		s.log.WarnContext(ctx, "a changed setting holds from the next start on", "setting", name)
@@ -288,6 +344,27 @@ func (s *Server) apply(ctx context.Context, e edition) error {
 		}
 	}
 	return nil
+}
+
+// nextStart returns the settings with which the server would start, if it were given
+// what it was given beside the file this time, such as flags.
+func (s *Server) nextStart(cfg *Config) *Config {
+	next, was := *cfg, &s.file.was
+	for _, f := range []struct {
+		next     *string
+		now, was string
+	}{
+		{&next.Keys, s.cfg.Keys, was.Keys},
+		{&next.Listen, s.cfg.Listen, was.Listen},
+		{&next.ListenTLS, s.cfg.ListenTLS, was.ListenTLS},
+		{&next.TLSCert, s.cfg.TLSCert, was.TLSCert},
+		{&next.TLSKey, s.cfg.TLSKey, was.TLSKey},
+	} {
+		if f.now != f.was {
+			*f.next = f.now
+		}
+	}
+	return &next
 }
 
 // samePrimary refuses rules about users' own values if they are meant for the users

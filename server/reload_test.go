@@ -176,13 +176,21 @@ func TestWrongRulesAreRefused(t *testing.T) {
 		{"empty", "", "", "cubby.yaml is empty"},
 		{"blank", " \n\n", "", "cubby.yaml is empty"},
 		{"only a comment", "# rules\n", "", "name at least one"},
-		{"half of a line", good[:len(good)-12], "", "cubby.yaml: "},
-		{"half of a file", "buckets:\n  - na", "", "line 2"},
-		{"not text", "\x00\x01", "", "cubby.yaml: "},
+		{"half of a line", good[:len(good)-12], "", "cubby.yaml:"},
+		{"half of a file", "buckets:\n  - na", "", "cubby.yaml:2: "},
+		{"not text", "\x00\x01", "", "cubby.yaml"},
 		{"unknown setting", good + "colour: red\n", "", "unknown setting colour"},
 		{"wrong rule", shelf("fly"), "", `unknown action "fly"`},
 		{"wrong mode", good + "groups: some\n", "", "groups:"},
 		{"wrong restart setting", good + "region: 'A B'\n", "", "region:"},
+		{"keys in the data", good + "keys: keys.json\n", "", "the next start would fail: keys:"},
+		{"issuer without audience", good + "issuers: [{name: x, url: 'https://x.example'}]\n", "", "the next start would fail: issuers:"},
+		{"issuer twice", good + "issuers: [{name: x, url: 'https://x.example', audiences: [a]}, {name: x, url: 'https://y.example', audiences: [a]}]\n", "", "x is there twice"},
+		{"issuer name", good + "issuers: [{name: 'x y', url: 'https://x.example', audiences: [a]}]\n", "", `the name "x y"`},
+		{"HTTPS without certificate", good + "listen_tls: ':443'\n", "", "HTTPS needs tls_cert and tls_key"},
+		{"address without port", good + "listen: localhost\n", "", "listen:"},
+		{"port that is none", good + "listen: localhost:99999\n", "", "listen:"},
+		{"HTTPS address", good + "listen_tls: 'x y:443'\ntls_cert: c\ntls_key: k\n", "", "listen_tls:"},
 		{"failing test", good, "as alice get shelf/a -> deny\n", "rules.test:1"},
 		{"no test", good, "what is this\n", "rules.test:1"},
 	} {
@@ -245,6 +253,9 @@ func TestTestsGuardTheRules(t *testing.T) {
 	if names := must(os.ReadDir(data)); len(names) != 2 {
 		t.Errorf("the server has made %v", names)
 	}
+	if strings.Contains(err.Error(), "\t") {
+		t.Errorf("the error has tabs: %q", err)
+	}
 	writeData(t, data, TestsFile, "as alice get shelf/a\n")
 	if _, err := CheckRules(cfg); err == nil || !strings.Contains(err.Error(), "rules.test:1") {
 		t.Errorf("a test that is none: %v", err)
@@ -257,6 +268,121 @@ func TestTestsGuardTheRules(t *testing.T) {
 	}
 	if _, err := CheckRules(&Config{Data: data}); err == nil {
 		t.Error("settings without a bucket pass")
+	}
+}
+
+// TestFilesThatAreWrittenToRest before they are taken, and others do not wait.
+func TestFilesThatAreWrittenToRest(t *testing.T) {
+	w := &world{T: t, srv: &Server{cfg: &Config{Data: t.TempDir()}}}
+	dir, look := w.srv.cfg.Data, w.srv.cfg.look
+	w.edit(ConfigFile, "")
+	now, text := time.Now(), ""
+	write := func() { // more than before, which looks different even at the same time
+		t.Helper()
+		text += "# more\n"
+		writeData(t, dir, ConfigFile, text)
+	}
+	const long = 2 * time.Second
+	at := writers{last: look()}
+	for _, c := range []struct {
+		what  string
+		after time.Duration
+		do    func()
+		rests bool
+	}{
+		{"nothing", 0, func() {}, true},
+		{"first half", time.Second, write, false},
+		{"a pause", time.Second, func() {}, false},
+		{"second half", time.Second, write, false},
+		{"its first second", time.Second, func() {}, false},
+		{"its second", time.Second, func() {}, true},
+		{"for ever", time.Second, func() {}, true},
+		{"renamed", time.Second, func() { w.edit(ConfigFile, "new") }, true},
+		{"written again", time.Second, write, false},
+		{"renamed meanwhile", time.Second, func() { w.edit(ConfigFile, "newer") }, true},
+		{"gone", time.Second, func() { os.Remove(filepath.Join(dir, ConfigFile)) }, false},
+		{"come back", time.Second, write, false},
+		{"other file", time.Second, func() { writeData(t, dir, TestsFile, "# no test") }, false},
+		{"one second", time.Second, func() {}, false},
+		{"two seconds", time.Second, func() {}, true},
+	} {
+		now = now.Add(c.after)
+		c.do()
+		if got := at.rest(look(), now, long); got != c.rests {
+			t.Errorf("%s: at rest %v, want %v", c.what, got, c.rests)
+		}
+	}
+}
+
+// TestPassingFaultsAreForgotten when the files are as they were, and told again when
+// they come again.
+func TestPassingFaultsAreForgotten(t *testing.T) {
+	w, log := watched(t, shelf("get"), quick)
+	name := filepath.Join(w.srv.cfg.Data, ConfigFile)
+	tests := filepath.Join(w.srv.cfg.Data, TestsFile)
+	for range 2 {
+		for _, c := range []struct{ harm, heal func() error }{
+			{func() error { return os.Rename(name, name+".away") }, func() error { return os.Rename(name+".away", name) }},
+			{func() error { return os.Mkdir(tests, 0o700) }, func() error { return os.Remove(tests) }},
+			{func() error { return os.Symlink("nowhere", tests) }, func() error { return os.Remove(tests) }},
+		} {
+			if err := c.harm(); err != nil {
+				t.Fatal(err)
+			}
+			log.next(refused)
+			if w.srv.Rules().Refused == nil {
+				t.Error("the status tells nothing")
+			}
+			if err := c.heal(); err != nil {
+				t.Fatal(err)
+			}
+			log.next("is right again")
+			for w.srv.Rules().Refused != nil { // which is cleared right after the line
+				runtime.Gosched()
+			}
+		}
+	}
+}
+
+// TestTestsThatVanishAreMissed in the log and by operators.
+func TestTestsThatVanishAreMissed(t *testing.T) {
+	w, log := watched(t, shelf("get"), -1)
+	reload := func() {
+		t.Helper()
+		if err := w.srv.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload()
+	if text := log.rest(); w.srv.Rules().Warning != "" || strings.Contains(text, "level=WARN") {
+		t.Errorf("nobody had tests, but it says %s", text)
+	}
+	w.edit(TestsFile, "as guest get shelf/a -> deny\n")
+	reload()
+	if err := os.Remove(filepath.Join(w.srv.cfg.Data, TestsFile)); err != nil {
+		t.Fatal(err)
+	}
+	reload()
+	log.next("level=WARN msg=rules warning=\"rules.test has no tests any more, where 1 were")
+	reload()
+	if text := w.as(w.operator, "GET", wellKnown+rulesDocument, "").is(200).body; !strings.Contains(text, `"warning": "rules.test has no tests`) {
+		t.Errorf("operators are told %s", text)
+	}
+	w.edit(TestsFile, "as guest get shelf/a -> deny\n")
+	reload()
+	if s := w.srv.Rules(); s.Warning != "" || s.Tests != 1 {
+		t.Errorf("the rules are %+v", s)
+	}
+}
+
+// TestFlagsCountForTheNextStart as they did for this one.
+func TestFlagsCountForTheNextStart(t *testing.T) {
+	w := newWorld(t, &setup{file: true, config: shelf("get"), opts: Options{Poll: -1}, change: func(c *Config) {
+		c.TLSCert, c.TLSKey = "/cert.pem", "/key.pem"
+	}})
+	w.edit(ConfigFile, shelf("get")+"listen_tls: ':443'\n")
+	if err := w.srv.Reload(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -43,11 +43,15 @@ func CheckRules(cfg *Config) (*RulesCheck, error) {
 
 // readTests returns the tests beside the settings in dir. Nil are none.
 func readTests(dir string) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(dir, TestsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	name := filepath.Join(dir, TestsFile)
+	text, err := os.ReadFile(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
 	}
-	return text, err
+	if _, e := os.Lstat(name); e == nil { // somebody wants tests
+		return nil, fmt.Errorf("%s is a link to nothing: %w", name, err)
+	}
+	return nil, nil
 }
 
 // run runs the tests.

@@ -35,7 +35,7 @@ const answerTime = time.Minute
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
-			s.log.ErrorContext(r.Context(), "request panicked", "method", r.Method, "path", r.URL.EscapedPath(), "panic", p, "stack", string(debug.Stack()))
+			s.log.ErrorContext(r.Context(), "request panicked", "method", r.Method, "path", shorten(r.URL.EscapedPath(), ""), "panic", p, "stack", string(debug.Stack()))
 			panic(http.ErrAbortHandler) // part of an answer may be out, so it is broken off
 		} else if p != nil {
 			panic(p)
@@ -110,7 +110,7 @@ func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "There is no such document.", http.StatusNotFound)
 		return
 	}
-	text, err := s.outputsText(r.Context(), baseURL(r))
+	text, err := s.document.text(r.Context(), s, baseURL(r))
 	if err != nil {
 		s.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
 		http.Error(w, "The server has a fault.", http.StatusInternalServerError)
@@ -181,8 +181,8 @@ func (c *Config) OpenListeners() (_ *Listeners, err error) {
 		ls.URL = "http://" + reachable(l)
 	}
 	if c.ListenTLS != "" {
-		if c.TLSCert == "" || c.TLSKey == "" {
-			return nil, fmt.Errorf("listen_tls: HTTPS needs tls_cert and tls_key: %w", fs.ErrInvalid)
+		if err := c.checkTLS(); err != nil {
+			return nil, err
 		}
 		cert, err := tls.LoadX509KeyPair(c.path(c.TLSCert), c.path(c.TLSKey))
 		if err != nil {

@@ -101,6 +101,8 @@ type Server struct {
 	reload  reload
 	denials *denials
 
+	document document
+
 	stop       context.CancelFunc // ends what goes on in the background; nil before there is any
 	background sync.WaitGroup
 }
@@ -176,13 +178,13 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		Authenticate: s.authenticate,
 		Explain:      s.reason,
 		OnError: func(ctx context.Context, requestID string, err error) {
-			s.log.ErrorContext(ctx, "request failed", "request", requestID, "error", err)
+			s.log.ErrorContext(ctx, "request failed", "request", requestID, "error", shorten(err.Error(), ""))
 		},
 	})
 	s.auth = cognito.New(s.ids, s.users, &cognito.Options{
 		BaseURL: baseURL,
 		OnError: func(r *http.Request, requestID string, err error) {
-			s.log.ErrorContext(r.Context(), "request failed", "request", requestID, "error", err)
+			s.log.ErrorContext(r.Context(), "request failed", "request", requestID, "error", shorten(err.Error(), ""))
 		},
 	})
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -196,7 +198,7 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		e := edition{settings: s.file.text, tests: tests}
 		s.reload.tried = e.id()
 		if every := cmp.Or(opts.Poll, time.Second); every > 0 {
-			s.background.Go(func() { s.watch(background, every) })
+			s.background.Go(func() { s.watch(background, s.file.seen, every) })
 		}
 	}
 	return s, nil

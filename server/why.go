@@ -7,11 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cubby-storage/cubby/access"
@@ -33,8 +32,9 @@ type Denial struct {
 	Bucket string    `json:"bucket"`
 	Key    string    `json:"key"`    // of a list, its prefix
 	Action string    `json:"action"` // "" for what only operators may do
-	// Identity, Username and Groups are those of the subject. The id of a guest is
-	// cut short: who knows all of it can be that guest.
+	// Identity, Username and Groups are those of the subject. Ids are cut short, here
+	// and elsewhere, but for that of a user who is signed in: who knows all of a
+	// guest's can be that guest.
 	Identity string   `json:"identity,omitempty"`
 	Username string   `json:"username,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
@@ -60,139 +60,6 @@ func (s *Server) Why(requestID string) (*Denials, error) {
 		return nil, fmt.Errorf("no denial of a request %q is kept: %w", requestID, fs.ErrNotExist)
 	}
 	return d, nil
-}
-
-// Bounds of what is kept of denials, so that strangers cannot fill the memory.
-const (
-	denialsKept = 4096
-	perRequest  = 64
-	keptText    = 1024 // bytes of a key, of an explanation, of all groups
-	keptName    = 256  // bytes of a name
-)
-
-// Bounds of what is logged of them.
-const logPerSecond = 50
-
-// denials are the last denials.
-type denials struct {
-	log *slog.Logger
-
-	mu       sync.Mutex
-	ring     []keptDenial
-	next     int // place of the oldest, once the ring is full
-	requests map[string]*tally
-
-	second  time.Time // when the count of logged began
-	logged  int
-	skipped int
-	report  *time.Timer // tells how many were skipped; nil if none were
-}
-
-type keptDenial struct {
-	requestID string
-	Denial
-}
-
-// tally counts the denials of one request.
-type tally struct{ kept, omitted int }
-
-func newDenials(log *slog.Logger) *denials {
-	return &denials{log: log, requests: map[string]*tally{}}
-}
-
-// add keeps a denial, and logs it unless there are too many.
-func (d *denials) add(ctx context.Context, requestID string, n Denial) {
-	d.mu.Lock()
-	d.keep(requestID, n)
-	tell := d.mayLog(n.Time)
-	d.mu.Unlock()
-	if !tell {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("request", requestID), slog.String("action", n.Action), slog.String("bucket", n.Bucket), slog.String("key", n.Key),
-		slog.String("identity", n.Identity), slog.String("user", n.Username), slog.String("role", n.Role),
-	}
-	if len(n.Groups) > 0 {
-		attrs = append(attrs, slog.String("groups", strings.Join(n.Groups, ",")))
-	}
-	if n.Rule != "" {
-		attrs = append(attrs, slog.String("rule", n.Rule))
-	}
-	attrs = append(attrs, slog.String("nearest", n.Nearest), slog.String("explanation", oneLine(n.Explanation)))
-	d.log.LogAttrs(ctx, slog.LevelInfo, "denied", attrs...)
-}
-
-func (d *denials) keep(requestID string, n Denial) {
-	t := d.requests[requestID]
-	if t == nil {
-		t = new(tally)
-		d.requests[requestID] = t
-	}
-	if t.kept == perRequest {
-		t.omitted++
-		return
-	}
-	t.kept++
-	k := keptDenial{requestID, n}
-	if len(d.ring) < denialsKept {
-		d.ring = append(d.ring, k)
-		return
-	}
-	old := d.ring[d.next].requestID
-	if o := d.requests[old]; o.kept == 1 {
-		delete(d.requests, old)
-	} else {
-		o.kept--
-		o.omitted++
-	}
-	d.ring[d.next] = k
-	d.next = (d.next + 1) % denialsKept
-}
-
-// of returns the denials of a request, or nil.
-func (d *denials) of(requestID string) *Denials {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t := d.requests[requestID]
-	if t == nil {
-		return nil
-	}
-	all := &Denials{RequestID: requestID, Omitted: t.omitted}
-	for i := range d.ring {
-		if k := d.ring[(d.next+i)%len(d.ring)]; k.requestID == requestID {
-			all.Denials = append(all.Denials, k.Denial)
-		}
-	}
-	return all
-}
-
-// mayLog counts what is logged in each second.
-func (d *denials) mayLog(now time.Time) bool {
-	if since := now.Sub(d.second); since >= time.Second || since < 0 {
-		d.second, d.logged = now, 0
-	}
-	if d.logged < logPerSecond {
-		d.logged++
-		return true
-	}
-	if d.skipped++; d.report == nil {
-		d.report = time.AfterFunc(time.Second, d.tellSkipped)
-	}
-	return false
-}
-
-// tellSkipped logs how many denials were not logged.
-func (d *denials) tellSkipped() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.skipped > 0 {
-		d.log.Info("more denials than are logged one by one", "left_out", d.skipped)
-	}
-	if d.report != nil {
-		d.report.Stop()
-	}
-	d.skipped, d.report = 0, nil
 }
 
 // observe is told by the gate of each question.
@@ -239,7 +106,7 @@ func newDenial(c gate.Check) Denial {
 		who = new(access.Subject)
 	}
 	n := Denial{
-		Time: time.Now().UTC(), Bucket: cut(c.Bucket, keptName), Key: c.Key, Explanation: explain(c),
+		Time: time.Now().UTC(), Bucket: c.Bucket, Key: c.Key, Explanation: explain(c),
 		Identity: cut(who.Identity, keptName), Username: cut(who.Username, keptName), Role: "guest",
 	}
 	if c.Action != 0 {
@@ -259,12 +126,17 @@ func newDenial(c gate.Check) Denial {
 			n.Groups = append(n.Groups, g)
 		}
 	case who.Identity != "":
-		id := who.Identity
-		n.Identity = cut(short(id), keptName)
-		n.Key = strings.ReplaceAll(n.Key, id, n.Identity)
-		n.Explanation = strings.ReplaceAll(n.Explanation, id, n.Identity)
+		n.Identity = cut(short(who.Identity), keptName)
 	}
-	n.Key, n.Explanation = cut(n.Key, keptText), cut(n.Explanation, keptText)
+	own := ""
+	if who.Authenticated {
+		own = who.Identity
+	}
+	n.Key, n.Explanation = cut(shorten(n.Key, own), keptText), cut(shorten(n.Explanation, own), keptText)
+	if c.Policy == nil { // it is no bucket of the settings, so it may be anything
+		n.Bucket = shorten(n.Bucket, own)
+	}
+	n.Bucket = cut(n.Bucket, keptName)
 	n.Rule, n.Nearest = cut(ruleAt(c.Decision.Rule), keptText), cut(ruleAt(c.Decision.Nearest), keptText)
 	return n
 }
@@ -287,6 +159,22 @@ func short(id string) string {
 		return "…"
 	}
 	return region + ":" + uuid[:8] + "…"
+}
+
+// uuids are what ends identity ids, however a client may have written them. What
+// stands before it, a region and a colon, is no secret.
+var uuids = regexp.MustCompile(`(?i)([0-9a-f]{8})(?:(?:-|%(?:25)*2d)[0-9a-f]{4}){3}(?:-|%(?:25)*2d)[0-9a-f]{12}`)
+
+// shorten cuts short, in any text, what may be the id of a guest: whoever knows all
+// of it can be that guest. It leaves own, the id of a caller who is signed in.
+func shorten(text, own string) string {
+	_, own, _ = strings.Cut(own, ":")
+	return uuids.ReplaceAllStringFunc(text, func(id string) string {
+		if id == own {
+			return id
+		}
+		return id[:8] + "…"
+	})
 }
 
 // cut returns at most about n bytes of text.
@@ -354,7 +242,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		writeError(w, http.StatusServiceUnavailable, e.Code, e.Message)
 		return
 	}
-	s.log.ErrorContext(r.Context(), "request failed", "path", r.URL.EscapedPath(), "error", err)
+	s.log.ErrorContext(r.Context(), "request failed", "path", shorten(r.URL.EscapedPath(), ""), "error", err)
 	writeError(w, http.StatusInternalServerError, "InternalError", "The server has a fault.")
 }
 

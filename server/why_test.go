@@ -128,6 +128,41 @@ func TestWhyIsToldToOperators(t *testing.T) {
 	}
 }
 
+// TestGuestsAreNotToldOfInFull, whoever asks and however their id is written.
+func TestGuestsAreNotToldOfInFull(t *testing.T) {
+	log := newLogbook(t)
+	w := newWorld(t, &setup{opts: Options{Log: log.logger()}})
+	alice, bob, guest := w.user("alice"), w.user("bob"), w.guest()
+	_, secret, _ := strings.Cut(guest.id, ":")
+	seen := ""
+	for _, who := range []*person{alice, guest, w.function("resize")} {
+		for _, id := range []string{
+			guest.id, secret, strings.ToUpper(guest.id), strings.Replace(guest.id, ":", "%253A", 1), strings.Replace(guest.id, ":", "%25253a", 1),
+			"x" + guest.id + "y", strings.ReplaceAll(secret, "-", "%252D"), bob.id,
+		} {
+			for _, uri := range []string{"/media/private/" + id + "/x", "/media?list-type=2&prefix=private/" + id + "/", "/" + secret + "/x"} {
+				r := w.as(who, "GET", uri, "").is(403)
+				d := w.why(w.operator, r.id())
+				if n := d.denials().Denials; len(n) == 0 || !strings.Contains(n[0].Key+n[0].Bucket, "…") && who != guest {
+					t.Errorf("%s: got %+v", uri, n)
+				}
+				seen += d.body
+			}
+		}
+	}
+	r := w.as(alice, "GET", "/media/admin/"+alice.id, "").is(403)
+	if d := w.why(w.operator, r.id()).denials().Denials[0]; d.Key != "admin/"+alice.id || !strings.Contains(d.Explanation, alice.id) {
+		t.Errorf("her own id is cut short: %+v", d)
+	}
+	seen = strings.ToLower(seen + log.rest())
+	_, bobs, _ := strings.Cut(bob.id, ":")
+	for _, id := range []string{secret, secret[9:], bobs} {
+		if strings.Contains(seen, id) {
+			t.Errorf("%s is told", id)
+		}
+	}
+}
+
 // TestWhyOfManyKeys keeps all of one request, within bounds.
 func TestWhyOfManyKeys(t *testing.T) {
 	w := newWorld(t, nil)
@@ -153,24 +188,56 @@ func TestWhyOfManyKeys(t *testing.T) {
 func TestWhatIsKeptIsBounded(t *testing.T) {
 	d := newDenials(slog.New(slog.DiscardHandler))
 	now := time.Now()
-	d.add(t.Context(), "first", Denial{Time: now, Key: "a"})
-	d.add(t.Context(), "first", Denial{Time: now, Key: "b"})
-	for i := range denialsKept - 1 {
-		d.add(t.Context(), fmt.Sprint(i), Denial{Time: now})
+	deny := func(request, role, id string) {
+		d.add(t.Context(), request, Denial{Time: now, Role: role, Identity: id, Key: request})
 	}
-	if got := d.of("first"); got == nil || len(got.Denials) != 1 || got.Denials[0].Key != "b" || got.Omitted != 1 {
-		t.Errorf("got %+v", got)
-	}
-	for i := range 3 * denialsKept {
-		d.add(t.Context(), fmt.Sprint("more", i/2), Denial{Time: now})
-	}
-	if len(d.ring) != denialsKept || len(d.requests) != denialsKept/2 || d.of("first") != nil {
-		t.Errorf("%d denials of %d requests are kept", len(d.ring), len(d.requests))
-	}
-	for i, k := range d.ring {
-		if d.requests[k.requestID].kept != 2 {
-			t.Errorf("%d: %+v", i, d.requests[k.requestID])
+	check := func(all, guests int) {
+		t.Helper()
+		if d.everybody.Len() != all || d.guests.Len() != guests {
+			t.Errorf("%d denials are kept, %d of guests, want %d and %d", d.everybody.Len(), d.guests.Len(), all, guests)
 		}
+		kept := 0
+		for name, own := range d.identities {
+			if own.Len() == 0 || own.Len() > denialsKept/identityPart {
+				t.Errorf("%d are kept of %s", own.Len(), name)
+			}
+			kept += own.Len()
+		}
+		requests := 0
+		for _, r := range d.requests {
+			requests += r.kept
+		}
+		if kept != all || requests != all {
+			t.Errorf("%d are kept of identities, %d of requests, want %d", kept, requests, all)
+		}
+	}
+	deny("first", "authenticated", "alice")
+	for i := range 3 * denialsKept { // one user
+		deny(fmt.Sprint("mallory", i/2), "authenticated", "mallory")
+	}
+	check(1+denialsKept/4, 0)
+	for i := range 3 * denialsKept { // one guest, then many
+		deny(fmt.Sprint("guest", i), "guest", "guest")
+	}
+	check(1+denialsKept/2, denialsKept/4)
+	for i := range 3 * denialsKept {
+		deny(fmt.Sprint("guests", i), "guest", fmt.Sprint(i))
+	}
+	check(1+denialsKept/4+denialsKept/2, denialsKept/2)
+	if d.of("first") == nil || d.of("guest0") != nil || d.of(fmt.Sprint("guests", 3*denialsKept-1)) == nil {
+		t.Error("others have crowded out the first, or nothing new is kept")
+	}
+	for i := range 3 * denialsKept { // many users
+		deny(fmt.Sprint("user", i), "authenticated", fmt.Sprint(i))
+	}
+	check(denialsKept, 0)
+	deny("two", "authenticated", "bob")
+	deny("two", "authenticated", "bob")
+	for i := range denialsKept - 1 {
+		deny(fmt.Sprint("late", i), "authenticated", fmt.Sprint(i))
+	}
+	if got := d.of("two"); got == nil || len(got.Denials) != 1 || got.Omitted != 1 {
+		t.Errorf("got %+v", got)
 	}
 
 	w := newWorld(t, nil)
@@ -189,21 +256,39 @@ func TestFloodOfDenials(t *testing.T) {
 		d := newDenials(log.logger())
 		flood := func(n int) {
 			for range n {
-				d.add(t.Context(), "x", Denial{Time: time.Now()})
+				for _, id := range []string{"alice", "bob", "carol", "dave"} {
+					d.add(t.Context(), id, Denial{Time: time.Now(), Role: "authenticated", Identity: id})
+				}
 			}
 		}
-		flood(logPerSecond + 7)
-		if n := strings.Count(log.rest(), "msg=denied"); n != logPerSecond {
+		// Nobody takes the lines of all others.
+		for i := range 100 {
+			d.add(t.Context(), "y", Denial{Time: time.Now(), Role: "guest", Identity: "one"})
+			d.add(t.Context(), "y", Denial{Time: time.Now(), Role: "guest", Identity: fmt.Sprint(i)})
+		}
+		if n := strings.Count(log.rest(), "msg=denied"); n != logPerSecond/2 {
+			t.Errorf("%d lines of guests", n)
+		}
+		d.add(t.Context(), "y", Denial{Time: time.Now(), Role: "authenticated", Identity: "alice"})
+		if text := log.rest(); !strings.Contains(text, "identity=alice") {
+			t.Errorf("guests have silenced alice: %s", text)
+		}
+		d.tellSkipped()
+		log.rest()
+		time.Sleep(time.Second)
+		const most = logPerSecond / 4
+		flood(most + 7)
+		if n := strings.Count(log.rest(), "msg=denied"); n != 4*most {
 			t.Errorf("%d lines in a second", n)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if text := log.rest(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "left_out=7") {
+		if text := log.rest(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "left_out=28") {
 			t.Errorf("it says %s", text)
 		}
-		flood(logPerSecond + 3)
+		flood(most + 3)
 		d.tellSkipped() // as Close does
-		if text := log.rest(); strings.Count(text, "msg=denied") != logPerSecond || !strings.Contains(text, "left_out=3") {
+		if text := log.rest(); strings.Count(text, "msg=denied") != 4*most || !strings.Contains(text, "left_out=12") {
 			t.Errorf("it says %s", text)
 		}
 		time.Sleep(2 * time.Second)

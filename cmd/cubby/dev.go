@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,6 +59,8 @@ take effect within a second.`,
 
 func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err error) {
 	ctx := c.Context()
+	signals := catchHangups()
+	defer signal.Stop(signals)
 	if f.data == "" {
 		tmp, err := os.MkdirTemp("", "cubby")
 		if err != nil {
@@ -100,7 +103,7 @@ func (a *app) runDev(c *cobra.Command, f *serverFlags, once, expose bool) (err e
 			return err
 		}
 	}
-	ctx, release := a.hangup(ctx, srv)
+	ctx, release := a.hangup(ctx, signals, srv)
 	defer release()
 	serving, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)

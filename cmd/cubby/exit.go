@@ -92,7 +92,7 @@ func (a *app) tell(ctx context.Context, err error) class {
 			if f.Hint != "" {
 				fmt.Fprintln(a.stderr, f.Hint)
 			}
-			if f.Exit == denied && f.RequestID != "" {
+			if (f.Exit == denied || f.Code == "EntityTooLarge") && f.RequestID != "" {
 				fmt.Fprintln(a.stderr, "An operator can ask: cubby why "+printable(f.RequestID))
 			}
 		}
@@ -109,8 +109,9 @@ func (a *app) explain(ctx context.Context, err error) failure {
 		return failure{Message: "interrupted", Class: interrupted.String(), Exit: interrupted}
 	}
 	f := failure{Message: plain(err)}
+	var said string // by the service
 	if s, ok := errors.AsType[*s3store.ServiceError](err); ok {
-		f.Code, f.RequestID = s.Code, s.RequestID
+		f.Code, f.RequestID, said = s.Code, s.RequestID, s.Message
 	}
 	f.Exit = f.classify(err)
 	f.Class = f.Exit.String()
@@ -147,6 +148,9 @@ func (a *app) explain(ctx context.Context, err error) failure {
 	case ok && (f.Exit == denied || f.Exit == missing) && misspelt(e.Path) != "":
 		f.Message = op + map[class]string{denied: "access denied", missing: "there is no such file"}[f.Exit]
 		f.Hint = fmt.Sprintf("%q is no level: they are public, protected and private.", misspelt(e.Path))
+	case ok && f.Exit == denied && strings.HasPrefix(said, "Content of this type"):
+		f.Message = op + said
+		f.Hint = "--content-type says what it is, where the name does not tell."
 	case ok && f.Exit == denied:
 		if f.Code == "AccessDenied" || f.Code == "Forbidden" {
 			f.Message = op + "access denied"
@@ -239,13 +243,13 @@ func plain(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return plain(u.Err)
 	}
-	text := err.Error()
+	text := err.Error() + "\n"
 	for _, cause := range []error{fs.ErrInvalid, fs.ErrNotExist, fs.ErrExist, fs.ErrPermission} {
 		if _, path := errors.AsType[*fs.PathError](err); !path && errors.Is(err, cause) {
-			text = strings.TrimSuffix(text, ": "+cause.Error())
+			text = strings.ReplaceAll(text, ": "+cause.Error()+"\n", "\n")
 		}
 	}
-	return text
+	return strings.TrimSuffix(text, "\n")
 }
 
 // answer is an answer that was printed, and is not the one that is hoped for.

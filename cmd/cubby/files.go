@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -402,10 +403,11 @@ func (a *app) stat() *cobra.Command {
 	}
 }
 
-// printable shows control characters in a name as a terminal should see them.
+// printable shows control characters in a name as a terminal should see them, and
+// those that would turn around what stands beside them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 			return '?'
 		}
 		return r

@@ -42,6 +42,7 @@ type app struct {
 	json     bool   // --json
 	quiet    bool   // --quiet
 	endpoint string // --endpoint
+	read     bool   // standard input was
 }
 
 // run runs the command in e.args, and returns its exit code.
@@ -173,6 +174,17 @@ func (a *app) confirm(v any, format string, args ...any) error {
 		return err
 	}
 	return nil
+}
+
+// warn tells of something that does not end the command.
+func (a *app) warn(path, text string) {
+	if a.json {
+		enc := json.NewEncoder(a.stderr)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(map[string]string{"warning": text, "path": path})
+		return
+	}
+	fmt.Fprintf(a.stderr, "cubby: warning: %s\n", printable(text))
 }
 
 // usage marks err as the fault of whoever typed the command.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,11 +36,24 @@ func (a *app) outputs() *cobra.Command {
 		GroupID: "server",
 		Short:   "Read, check and convert the configuration files of Amplify",
 		Long: `Outputs works on the files that tell an app where its files and its users are:
-amplify_outputs.json of versions 1 to 1.5, the ResourcesConfig of Amplify.configure,
-aws-exports.js, amplifyconfiguration.json, and the cubby.yaml of a server.`,
+amplify_outputs.json of versions 1 to 1.5, the ResourcesConfig of Amplify.configure
+and the object of aws-amplify 5, aws-exports.js, amplifyconfiguration.json,
+awsconfiguration.json, and the cubby.yaml of a server.`,
 	})
 	c.AddCommand(a.outputsCheck(), a.outputsConvert(), a.outputsGenerate())
 	return c
+}
+
+// outputsProblem is something wrong with a configuration, for programs.
+type outputsProblem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Text   string `json:"text"`
+	Error  bool   `json:"error"` // false is a warning
+
+	whole string // for people
 }
 
 func (a *app) outputsCheck() *cobra.Command {
@@ -46,49 +62,32 @@ func (a *app) outputsCheck() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Find what is wrong with a configuration, with path and line",
 		Long: `Check reads a configuration and reports all that is wrong with it, and what is
-likely a mistake. FILE may be - for standard input.`,
+likely a mistake. FILE may be - for standard input. The format is one of
+
+` + formatNames(),
 		Args: args(1, 1, "a file"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			text, err := a.readFile(args[0])
 			if err != nil {
 				return err
 			}
-			type problem struct {
-				File   string `json:"file"`
-				Line   int    `json:"line,omitempty"`
-				Column int    `json:"column,omitempty"`
-				Path   string `json:"path,omitempty"`
-				Text   string `json:"text"`
-				Error  bool   `json:"error"`
+			list, err := checkOutputs(args[0], format, text)
+			if err != nil {
+				return usage(c, err)
 			}
-			list, wrong := []problem{}, 0
-			if isYAML(args[0]) {
-				if _, err := readYAML(args[0], text); err != nil {
-					list, wrong = append(list, problem{File: args[0], Text: err.Error(), Error: true}), 1
+			wrong := 0
+			for _, p := range list {
+				kind := "warning"
+				if p.Error {
+					kind = "error"
+					wrong++
 				}
-			} else {
-				found, err := outputs.Check(bytes.NewReader(text), &outputs.ReadOptions{Name: args[0], Format: outputs.Format(format)})
-				if err != nil {
-					return err
-				}
-				for _, e := range found {
-					list = append(list, problem{e.File, e.Line, e.Column, e.Path, e.Text, !e.Lint})
-					if !e.Lint {
-						wrong++
-					}
-					if !a.json {
-						kind := "error"
-						if e.Lint {
-							kind = "warning"
-						}
-						fmt.Fprintf(a.stdout, "%s: %s\n", kind, printable(e.Error()))
-					}
+				if !a.json {
+					fmt.Fprintf(a.stdout, "%s: %s\n", kind, printableLines(p.whole))
 				}
 			}
 			if a.json {
 				err = a.printJSON(list)
-			} else if isYAML(args[0]) && wrong > 0 {
-				fmt.Fprintf(a.stdout, "error: %s\n", printableLines(list[0].Text))
 			} else if len(list) == 0 && !a.quiet {
 				fmt.Fprintln(a.stdout, "nothing to remark")
 			}
@@ -98,13 +97,30 @@ likely a mistake. FILE may be - for standard input.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&format, "format", "", "`FORMAT` of the file (default: found out)")
+	c.Flags().StringVar(&format, "from", "", "`FORMAT` of the file (default: found out)")
 	return c
 }
 
-func isYAML(name string) bool {
-	ext := filepath.Ext(name)
-	return ext == ".yaml" || ext == ".yml"
+// checkOutputs returns what is wrong with a configuration. The error is about the format.
+func checkOutputs(name, format string, text []byte) ([]outputsProblem, error) {
+	list := []outputsProblem{}
+	if format == cubbyYAML || format == "" && formOf(name, text) == formYAML {
+		if _, err := readYAML(name, text); err != nil {
+			list = append(list, outputsProblem{File: name, Text: plain(err), Error: true, whole: plain(err)})
+		}
+		return list, nil
+	}
+	if format != "" && !knownFormat(format) {
+		return nil, errFormat(format)
+	}
+	found, err := outputs.Check(bytes.NewReader(text), &outputs.ReadOptions{Name: name, Format: outputs.Format(format)})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range found {
+		list = append(list, outputsProblem{e.File, e.Line, e.Column, e.Path, e.Text, !e.Lint, e.Error()})
+	}
+	return list, nil
 }
 
 // readYAML reads the settings of a server, and checks them as it would.
@@ -121,7 +137,7 @@ func readYAML(name string, text []byte) (*server.Config, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, inFile(name, err)
 	}
 	return cfg, nil
 }
@@ -148,7 +164,10 @@ only buckets and rules. "cubby outputs generate" knows the whole of a server.`,
 			}
 			var o *outputs.Outputs
 			var warnings []outputs.Warning
-			if isYAML(args[0]) || from == cubbyYAML {
+			if from == cubbyYAML || from == "" && formOf(args[0], text) == formYAML {
+				if to == cubbyYAML {
+					return usage(c, fmt.Errorf("%s is a cubby.yaml already", args[0]))
+				}
 				cfg, err := readYAML(args[0], text)
 				if err != nil {
 					return err
@@ -156,6 +175,8 @@ only buckets and rules. "cubby outputs generate" knows the whole of a server.`,
 				if o, warnings, err = cfg.Storage(); err != nil {
 					return err
 				}
+			} else if from != "" && !knownFormat(from) {
+				return usage(c, errFormat(from))
 			} else if o, err = outputs.ReadAs(bytes.NewReader(text), &outputs.ReadOptions{Name: args[0], Format: outputs.Format(from)}); err != nil {
 				return err
 			}
@@ -176,7 +197,9 @@ func formatFlags(c *cobra.Command, to, version *string) {
 // writeOutputs prints o in a format, and the warnings on standard error.
 func (a *app) writeOutputs(c *cobra.Command, o *outputs.Outputs, to, version string, warnings []outputs.Warning) error {
 	var text bytes.Buffer
-	if to == cubbyYAML {
+	var wrong error // with what is written all the same, to be mended
+	switch {
+	case to == cubbyYAML:
 		cfg, more, err := server.ConfigOf(o)
 		if err != nil {
 			return err
@@ -185,11 +208,14 @@ func (a *app) writeOutputs(c *cobra.Command, o *outputs.Outputs, to, version str
 		if err := cfg.Write(&text); err != nil {
 			return err
 		}
-	} else {
+		_, wrong = readYAML(server.ConfigFile, text.Bytes())
+	case !knownFormat(to):
+		return usage(c, errFormat(to))
+	case version != "" && !slices.Contains(outputsVersions, version):
+		return usage(c, fmt.Errorf("--outputs-version is one of %s, not %q", strings.Join(outputsVersions, ", "), version))
+	default:
 		more, err := o.WriteAs(&text, &outputs.WriteOptions{Format: outputs.Format(to), Version: version})
-		if errors.Is(err, fs.ErrInvalid) && !knownFormat(to) {
-			return usage(c, err)
-		} else if err != nil {
+		if err != nil {
 			return err
 		}
 		warnings = append(warnings, more...)
@@ -198,9 +224,19 @@ func (a *app) writeOutputs(c *cobra.Command, o *outputs.Outputs, to, version str
 		return err
 	}
 	for _, w := range warnings {
-		fmt.Fprintf(a.stderr, "cubby: warning: %s\n", printable(w.String()))
+		a.warn(w.Path, w.String())
+	}
+	if wrong != nil {
+		return &hinted{wrong, "No server would start with what was written: mend it first."}
 	}
 	return nil
+}
+
+// outputsVersions are the versions of amplify_outputs.json.
+var outputsVersions = []string{"1", "1.1", "1.2", "1.3", "1.4", "1.5"}
+
+func errFormat(name string) error {
+	return fmt.Errorf("there is no format %q; the formats are\n%s", name, strings.TrimRight(formatNames(), "\n"))
 }
 
 func knownFormat(name string) bool {
@@ -227,6 +263,17 @@ A running server writes the same to DIR/amplify_outputs.json, and serves it at
 			if err != nil {
 				return err
 			}
+			if to == cubbyYAML {
+				return usage(c, errors.New("a server's own settings are in its cubby.yaml"))
+			}
+			if _, err := os.Stat(filepath.Join(data, server.StateFile)); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("no server has run in %s yet, so it has no pools: %w", data, fs.ErrNotExist)
+			}
+			if base == "" {
+				base = servedAt(data)
+			} else if u, err := url.Parse(base); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+				return usage(c, fmt.Errorf("--url is a URL such as https://files.example.com, not %q", base))
+			}
 			admin, err := a.openAdmin(c.Context(), data)
 			if err != nil {
 				return err
@@ -235,15 +282,30 @@ A running server writes the same to DIR/amplify_outputs.json, and serves it at
 			if base == "" {
 				base = cfg.URL()
 			}
-			o, err := admin.Outputs(c.Context(), cfg, base)
+			o, warnings, err := admin.Outputs(c.Context(), cfg, base)
 			if err != nil {
 				return err
 			}
-			return a.writeOutputs(c, o, to, version, nil)
+			return a.writeOutputs(c, o, to, version, warnings)
 		},
 	}
 	dataFlag(c, &data)
-	c.Flags().StringVar(&base, "url", "", "`URL` by which clients reach the server (default: from its settings)")
+	c.Flags().StringVar(&base, "url", "", "`URL` by which clients reach the server (default: that of the last\nstart, or from its settings)")
 	formatFlags(c, &to, &version)
 	return c
+}
+
+// servedAt returns the URL under which the server in the directory said at its last
+// start that it is reached; "" if it did not.
+func servedAt(data string) string {
+	f, err := os.Open(filepath.Join(data, "amplify_outputs.json"))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	o, err := outputs.Read(f)
+	if err != nil || o.Custom == nil || o.Custom.Cubby == nil {
+		return ""
+	}
+	return o.Custom.Cubby.S3Endpoint
 }

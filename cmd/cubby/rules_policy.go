@@ -1,25 +1,31 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/access/iam"
+	"github.com/cubby-storage/cubby/server"
 )
 
 // policyFlags say which documents to print.
 type policyFlags struct {
-	role, mode, from, to, gen1, as string
-	s3Bucket, identityPool         string
-	trust                          bool
-	roleARNs                       []string
+	role, from, to, gen1, as string
+	s3Bucket, identityPool   string
+	trust                    bool
+	roleARNs                 []string
 }
 
 func (a *app) rulesPolicy(f *ruleFlags) *cobra.Command {
@@ -28,14 +34,18 @@ func (a *app) rulesPolicy(f *ruleFlags) *cobra.Command {
 		Use:   "policy",
 		Short: "Print the rules as IAM policies",
 		Long: `Policy prints the documents that make a bucket of AWS, or of any service with IAM,
-grant what the rules grant: one for each role, as JSON. In mode union, the default, a
-member of a group has the rights of everybody who is signed in and those of owners
-besides; the documents are exact, or the rules that IAM cannot express are named. In
-mode amplify they are those that an Amplify backend writes, statement for statement.
+grant what the rules grant: one for each role, as JSON. A member of a group has the
+rights of everybody who is signed in and those of owners besides. The documents are
+exact, or the rules that IAM cannot express are named. With --mode amplify they are
+those that an Amplify backend writes, statement for statement.
 
 --as prints the session policy of one subject. --role-arn prints a bucket policy for
 the roles that it names. --from reads what defineStorage is given, and --gen1 the
-cli-inputs.json of an Amplify CLI project; neither needs other rules.`,
+cli-inputs.json of an Amplify CLI project; neither needs other rules. What
+defineStorage is given is written as JSON:
+
+  {"photos/{entity_id}/*": [{"guest": ["read"]}, {"entity:identity": ["read", "write"]}],
+   "docs/*": [{"groups": ["staff"], "to": ["read"]}, {"authenticated": ["get"]}]}`,
 		Example: `  cubby rules policy --role authenticated --s3-bucket my-files
   cubby rules policy --mode amplify
   cubby rules policy --role-arn guest=arn:aws:iam::111122223333:role/unauth --s3-bucket my-files
@@ -43,11 +53,8 @@ cli-inputs.json of an Amplify CLI project; neither needs other rules.`,
   cubby rules policy --gen1 amplify/backend/storage/media/cli-inputs.json`,
 		Args: args(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if o.mode != "union" && o.mode != "amplify" {
-				return usage(c, fmt.Errorf("--mode is union or amplify, not %q", o.mode))
-			}
-			if o.to != "json" && o.to != "rules" {
-				return usage(c, fmt.Errorf("--to is json or rules, not %q", o.to))
+			if err := o.check(f); err != nil {
+				return usage(c, err)
 			}
 			switch {
 			case o.from != "":
@@ -59,16 +66,10 @@ cli-inputs.json of an Amplify CLI project; neither needs other rules.`,
 			if err != nil {
 				return err
 			}
-			if o.to == "rules" {
-				_, err := fmt.Fprint(a.stdout, p)
-				return err
+			if o.to != "json" {
+				return a.printRules(p, o.to)
 			}
-			if o.s3Bucket == "" {
-				o.s3Bucket = set.physical
-			}
-			if o.s3Bucket == "" {
-				o.s3Bucket = "BUCKET"
-			}
+			o.s3Bucket = cmp.Or(o.s3Bucket, set.physical, someBucket)
 			opts := &access.IAMOptions{Bucket: o.s3Bucket, IdentityPool: o.identityPool}
 			switch {
 			case o.as != "":
@@ -80,11 +81,14 @@ cli-inputs.json of an Amplify CLI project; neither needs other rules.`,
 				if err != nil {
 					return err
 				}
-				return a.printJSON(d)
+				return a.printPolicy(d, true)
 			case len(o.roleARNs) > 0:
 				return a.bucketPolicy(c, p, opts, o.roleARNs)
-			case o.mode == "amplify":
+			case f.mode == modeAmplify:
 				return a.policiesAsAmplify(p, &o)
+			}
+			if o.role != "" {
+				opts.Roles = []string{o.role}
 			}
 			roles, err := p.IAM(opts)
 			if err != nil {
@@ -95,7 +99,6 @@ cli-inputs.json of an Amplify CLI project; neither needs other rules.`,
 	}
 	fs := c.Flags()
 	fs.StringVar(&o.role, "role", "", "print the policy of one `ROLE` alone: guest, authenticated, group:NAME\nor function:NAME")
-	fs.StringVar(&o.mode, "mode", "union", "union or amplify")
 	fs.StringVar(&o.s3Bucket, "s3-bucket", "", "name or ARN of the bucket in the policies (default that of the rules)")
 	fs.StringVar(&o.identityPool, "identity-pool", "", "`ID` of the identity pool that assumes the roles, for their trust policies")
 	fs.BoolVar(&o.trust, "trust", false, "with --role, print the trust policy")
@@ -103,12 +106,81 @@ cli-inputs.json of an Amplify CLI project; neither needs other rules.`,
 	fs.StringVar(&o.as, "as", "", "print the session policy of `WHO`")
 	fs.StringVar(&o.from, "from", "", "`FILE` with what defineStorage is given; prints what Amplify makes of it")
 	fs.StringVar(&o.gen1, "gen1", "", "`FILE` cli-inputs.json; prints the policies that the Amplify CLI makes")
-	fs.StringVar(&o.to, "to", "json", "json, or rules for the rules as lines")
+	fs.StringVar(&o.to, "to", "json", "json, or for the rules themselves rules (lines) or cubby (a cubby.yaml)")
 	return c
 }
 
-// printRoles prints the documents of all roles, or of the one that was asked for.
+// printPolicy prints what AWS is to be given: it takes no characters but Latin-1, and
+// counts the spaces of a session policy, which so has none.
+func (a *app) printPolicy(v any, compact bool) error {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if !compact {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range text.String() {
+		switch {
+		case r <= 0xff:
+			out.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&out, "\\u%04x", r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, "\\u%04x\\u%04x", high, low)
+		}
+	}
+	_, err := io.WriteString(a.stdout, out.String())
+	return err
+}
+
+// someBucket stands in policies where no bucket is named.
+const someBucket = "BUCKET"
+
+// check reports flags that do not go together.
+func (o *policyFlags) check(f *ruleFlags) error {
+	switch {
+	case o.to != "json" && o.to != "rules" && o.to != cubbyYAML:
+		return fmt.Errorf("--to is json, rules or cubby, not %q", o.to)
+	case o.from != "" && o.gen1 != "", (o.from != "" || o.gen1 != "") && f.file != "":
+		return errors.New("--from, --gen1 and --file name the rules each by itself; choose one")
+	case (o.from != "" || o.gen1 != "" || o.as != "" || len(o.roleARNs) > 0) && o.role != "":
+		return errors.New("--role picks one of the policies of roles, which are not what is printed")
+	case o.trust && o.role == "":
+		return errors.New("--trust needs --role")
+	case o.trust && o.identityPool == "" && !strings.HasPrefix(o.role, "function:"):
+		return errors.New("a trust policy is for an identity pool, which --identity-pool names")
+	}
+	return nil
+}
+
+// printRules prints the rules themselves.
+func (a *app) printRules(p *access.Policy, form string) error {
+	if form == cubbyYAML {
+		cfg := &server.Config{Buckets: []server.Bucket{{Name: "media", Rules: p.Rules()}}}
+		return cfg.Write(a.stdout)
+	}
+	_, err := fmt.Fprint(a.stdout, p)
+	return err
+}
+
+// printRoles prints the documents of the roles; if one was asked for, its policy alone.
 func (a *app) printRoles(roles []access.RoleDocuments, o *policyFlags) error {
+	if o.role != "" {
+		switch r := roles[0]; {
+		case o.trust:
+			return a.printPolicy(r.Trust, false)
+		case r.Managed != nil:
+			return a.printPolicy(r.Managed, false)
+		case r.Inline != nil:
+			return a.printPolicy(r.Inline, false)
+		}
+		return fmt.Errorf("the rules give nothing to %s: %w", o.role, fs.ErrNotExist)
+	}
 	type roleJSON struct {
 		Role    string          `json:"role"`
 		Inline  *iam.Document   `json:"inline,omitempty"`
@@ -117,34 +189,9 @@ func (a *app) printRoles(roles []access.RoleDocuments, o *policyFlags) error {
 	}
 	list := []roleJSON{}
 	for _, r := range roles {
-		list = append(list, roleJSON{r.Role, r.Inline, r.Managed, r.Trust})
-		if r.Role != o.role {
-			continue
-		}
-		switch {
-		case o.trust && r.Trust == nil:
-			return fmt.Errorf("a trust policy is for an identity pool, which --identity-pool names: %w", fs.ErrInvalid)
-		case o.trust:
-			return a.printJSON(r.Trust)
-		case r.Managed != nil:
-			return a.printJSON(r.Managed)
-		case r.Inline != nil:
-			return a.printJSON(r.Inline)
-		}
-		return fmt.Errorf("the rules give nothing to %s: %w", o.role, fs.ErrNotExist)
+		list = append(list, roleJSON(r))
 	}
-	if o.role != "" {
-		return unknownRole(o.role, roles)
-	}
-	return a.printJSON(map[string]any{"roles": list})
-}
-
-func unknownRole(role string, roles []access.RoleDocuments) error {
-	var names []string
-	for _, r := range roles {
-		names = append(names, r.Role)
-	}
-	return fmt.Errorf("no rule is for %s, only for %s: %w", role, strings.Join(names, ", "), fs.ErrNotExist)
+	return a.printPolicy(map[string]any{"roles": list}, false)
 }
 
 // bucketPolicy prints one policy, for the bucket.
@@ -157,12 +204,13 @@ func (a *app) bucketPolicy(c *cobra.Command, p *access.Policy, opts *access.IAMO
 		}
 		byRole[role] = arn
 	}
+	opts.Roles = slices.Sorted(maps.Keys(byRole))
 	opts.RoleARN = func(role string) string { return byRole[role] }
 	d, err := p.BucketPolicy(opts)
 	if err != nil {
 		return err
 	}
-	return a.printJSON(d)
+	return a.printPolicy(d, false)
 }
 
 // amplifyJSON is what Amplify makes of rules, for programs.
@@ -190,15 +238,17 @@ func generate(rules *access.Amplify, bucket string) (*amplifyJSON, error) {
 	}
 	j := &amplifyJSON{Paths: &out.Paths, Policies: map[string]iam.Document{}}
 	for _, p := range out.Policies {
-		j.Policies[p.Role] = *p.Document
+		name := p.Role
+		if _, taken := j.Policies[name]; taken || p.Resource && slices.ContainsFunc(out.Policies, func(q access.AmplifyPolicy) bool { return q.Role == name && !q.Resource }) {
+			name = "function:" + name // beside a group of the same name
+		}
+		j.Policies[name] = *p.Document
 	}
 	return j, nil
 }
 
 func bucketARN(name string) string {
-	if name == "" {
-		name = "BUCKET"
-	}
+	name = cmp.Or(name, someBucket)
 	if strings.HasPrefix(name, "arn:") {
 		return name
 	}
@@ -236,12 +286,12 @@ func (a *app) amplifyPolicies(o *policyFlags) error {
 	}
 	rules, err := parseAccess(text)
 	if err == nil && rules == nil {
-		err = fmt.Errorf("there is no access object: %w", fs.ErrInvalid)
+		err = fmt.Errorf("this is not what defineStorage is given, written as JSON: %w", fs.ErrInvalid)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.from, err)
 	}
-	if o.to == "rules" {
+	if o.to != "json" {
 		list, err := rules.Rules()
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.from, err)
@@ -250,8 +300,7 @@ func (a *app) amplifyPolicies(o *policyFlags) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.from, err)
 		}
-		_, err = fmt.Fprint(a.stdout, p)
-		return err
+		return a.printRules(p, o.to)
 	}
 	j, err := generate(rules, o.s3Bucket)
 	if err != nil {
@@ -282,104 +331,26 @@ func (a *app) policiesAsAmplify(p *access.Policy, o *policyFlags) error {
 		name = access.AmplifyGuestRole
 	case kind == "authenticated":
 		name = access.AmplifyAuthenticatedRole
+	case kind == "function" && j.Policies[o.role].Statement != nil:
 	case kind == "group", kind == "function":
 		name = rest
 	}
 	d, ok := j.Policies[name]
-	if !ok {
+	if !ok || !slices.ContainsFunc(p.Rules(), func(r access.Rule) bool { return sameRole(r.Who, o.role) }) {
 		return fmt.Errorf("there is no policy of Amplify's for %s: %w", o.role, fs.ErrNotExist)
 	}
 	return a.printJSON(d)
 }
 
-func (a *app) rulesVerify(f *ruleFlags) *cobra.Command {
-	var policy, role, bucket, principal string
-	c := &cobra.Command{
-		Use:   "verify --policy FILE --role ROLE",
-		Short: "Tell whether an IAM policy grants exactly what the rules grant",
-		Long: `Verify compares an IAM policy with what the rules grant to one role, over all keys
-and all identity ids there can be. It shows what the policy allows and no rule does, and
-what rules allow and the policy does not, with an example of each. Lists are judged by
-their prefix, as IAM does, and requests are taken to come over TLS.
-
-The exit code is 0 if they grant the same, 1 if they do not, and 8 if the policy depends
-on something that is not known, such as an unusual condition.`,
-		Example: `  cubby rules verify --policy auth-role.json --role authenticated --s3-bucket my-files
-  cubby rules verify -f amplify_outputs.json --policy unauth-role.json --role guest`,
-		Args: args(0, 0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			p, _, set, err := a.policyOf(f)
-			if err != nil {
-				return err
-			}
-			text, err := a.readFile(policy)
-			if err != nil {
-				return err
-			}
-			doc, err := iam.Parse(text)
-			if err != nil {
-				return fmt.Errorf("%s: %w", policy, err)
-			}
-			v, err := access.Verify(p, role, doc, &access.VerifyOptions{
-				Bucket: cmp.Or(bucket, set.physical, "BUCKET"), Principal: principal,
-				Context: map[string][]string{"aws:SecureTransport": {"true"}},
-			})
-			if err != nil {
-				return err
-			}
-			if a.json {
-				err = a.printJSON(verificationOf(v))
-			} else {
-				for _, d := range v.Differences {
-					fmt.Fprintln(a.stdout, printable(d.String()))
-				}
-				for _, e := range v.Excess {
-					fmt.Fprintln(a.stdout, printable(e))
-				}
-				if v.Exact() && !a.quiet {
-					fmt.Fprintf(a.stdout, "%s grants exactly what the rules grant to %s, %s\n", policy, role, count(v.Cases, "case"))
-				}
-			}
-			if err == nil && !v.Exact() {
-				err = &answer{failed}
-			}
-			return err
-		},
+// sameRole reports whether a rule is for a role.
+func sameRole(who, role string) bool {
+	switch {
+	case who == "owner" || who == "entityidentity":
+		return role == "authenticated"
+	case strings.HasPrefix(who, "groups"):
+		return role == "group:"+strings.TrimPrefix(who, "groups")
 	}
-	c.Flags().StringVar(&policy, "policy", "", "`FILE` with the policy, JSON (- is standard input)")
-	c.Flags().StringVar(&role, "role", "", "`ROLE` that the policy is for: guest, authenticated, group:NAME or function:NAME")
-	c.Flags().StringVar(&bucket, "s3-bucket", "", "name or ARN of the bucket in the policy (default that of the rules)")
-	c.Flags().StringVar(&principal, "principal", "", "`ARN` of the role, if the policy is one of a bucket")
-	require(c, "policy", "role")
-	return c
-}
-
-func verificationOf(v *access.Verification) any {
-	type differenceJSON struct {
-		Operation string `json:"operation"`
-		Key       string `json:"key"`
-		NoPrefix  bool   `json:"no_prefix,omitempty"`
-		Identity  string `json:"identity_id,omitempty"`
-		ByRules   bool   `json:"by_rules"`
-		ByPolicy  bool   `json:"by_policy"`
-		Rule      string `json:"rule,omitempty"`
-		Statement *int   `json:"statement,omitempty"`
-		Text      string `json:"text"`
-	}
-	list := []differenceJSON{}
-	for _, d := range v.Differences {
-		j := differenceJSON{d.Operation, d.Key, d.NoPrefix, d.Identity, d.ByRules, d.ByPolicy, decisionOf(d.Decision).Rule, nil, d.String()}
-		if d.Statement >= 0 {
-			j.Statement = &d.Statement
-		}
-		list = append(list, j)
-	}
-	return struct {
-		Exact       bool             `json:"exact"`
-		Cases       int              `json:"cases"`
-		Differences []differenceJSON `json:"differences"`
-		Excess      []string         `json:"excess"`
-	}{v.Exact(), v.Cases, list, append([]string{}, v.Excess...)}
+	return who == role
 }
 
 // gen1Policies prints the policies that the Amplify CLI makes of its inputs, or the
@@ -393,17 +364,16 @@ func (a *app) gen1Policies(o *policyFlags) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.gen1, err)
 	}
-	if o.to == "rules" {
+	if o.to != "json" {
 		rules, warnings := g.Rules()
 		p, _, err := access.Compile(rules, &access.Options{AcceptOwnerWithoutToken: true})
 		if err != nil {
 			return err
 		}
 		for _, w := range warnings {
-			fmt.Fprintf(a.stderr, "cubby: warning: %s\n", printable(w.String()))
+			a.warn(w.Path, w.String())
 		}
-		_, err = fmt.Fprint(a.stdout, p)
-		return err
+		return a.printRules(p, o.to)
 	}
 	type policyJSON struct {
 		Name     string        `json:"name"`
@@ -414,5 +384,5 @@ func (a *app) gen1Policies(o *policyFlags) error {
 	for _, p := range g.Policies(bucketARN(o.s3Bucket)) {
 		list = append(list, policyJSON{p.Name, p.Role, p.Document})
 	}
-	return a.printJSON(map[string]any{"policies": list})
+	return a.printPolicy(map[string]any{"policies": list}, false)
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/cubby-storage/cubby/server"
 )
 
-// ruleFlags say which rules a command is about.
+// ruleFlags say which rules a command is about, and how they are read.
 type ruleFlags struct {
-	data, file, bucket string
+	data, file, bucket, mode string
 }
 
 func (f *ruleFlags) add(c *cobra.Command) {
@@ -30,6 +30,27 @@ func (f *ruleFlags) add(c *cobra.Command) {
 	fs.StringVar(&f.data, "data", defaultData, "data directory of the server")
 	fs.StringVarP(&f.file, "file", "f", "", "`FILE` with rules, in place of DIR/cubby.yaml (- is standard input)")
 	fs.StringVar(&f.bucket, "bucket", "", "the bucket whose rules are asked (default the default bucket)")
+	fs.StringVar(&f.mode, "mode", "", "union: the rights of all groups add up, lists are filtered; amplify: as in\nan Amplify backend (default as the settings say, else union)")
+}
+
+// The modes.
+const (
+	modeUnion   = "union"
+	modeAmplify = "amplify"
+)
+
+// apply puts the mode into the options of a file.
+func (f *ruleFlags) apply(file *ruleFile) error {
+	switch f.mode {
+	case "":
+	case modeUnion:
+		file.opts.Groups, file.opts.Lists = access.Union, access.Filtered
+	case modeAmplify:
+		file.opts.Groups, file.opts.Lists = access.Replace, access.Prefix
+	default:
+		return &usageError{"cubby rules", fmt.Errorf("--mode is union or amplify, not %q", f.mode)}
+	}
+	return nil
 }
 
 // ruleFile is a file with rules, for one bucket or several.
@@ -64,7 +85,7 @@ func (f *ruleFile) pick(name string) (ruleSet, error) {
 	}
 	var names []string
 	for _, s := range f.buckets {
-		if s.bucket == name || s.physical == name {
+		if s.is(name) {
 			return s, nil
 		}
 		names = append(names, cmp.Or(s.bucket, "one without a name"))
@@ -75,7 +96,7 @@ func (f *ruleFile) pick(name string) (ruleSet, error) {
 // rulesOf reads the rules that the flags say.
 func (a *app) rulesOf(f *ruleFlags) (*ruleFile, error) {
 	if f.file != "" {
-		return a.readRules(f.file)
+		return a.readRules(f, f.file)
 	}
 	cfg, err := server.ReadConfig(f.data)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +105,11 @@ func (a *app) rulesOf(f *ruleFlags) (*ruleFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return configRules(filepath.Join(f.data, server.ConfigFile), cfg)
+	file, err := configRules(filepath.Join(f.data, server.ConfigFile), cfg)
+	if err != nil {
+		return nil, err
+	}
+	return file, f.apply(file)
 }
 
 // policyOf returns the rules that the flags say, ready to be asked.
@@ -106,7 +131,15 @@ const maxRules = 64 << 20
 
 // readRules reads rules from the data directory of a server, a cubby.yaml, any file
 // of Amplify's that has paths, or lines as access.Parse reads them.
-func (a *app) readRules(name string) (*ruleFile, error) {
+func (a *app) readRules(f *ruleFlags, name string) (*ruleFile, error) {
+	file, err := a.readRuleFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return file, f.apply(file)
+}
+
+func (a *app) readRuleFile(name string) (*ruleFile, error) {
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		cfg, err := server.ReadConfig(name)
 		if err != nil {
@@ -118,28 +151,85 @@ func (a *app) readRules(name string) (*ruleFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := filepath.Base(name)
-	switch ext := filepath.Ext(base); {
-	case ext == ".yaml" || ext == ".yml":
+	switch formOf(name, text) {
+	case formYAML:
 		cfg, err := server.ParseConfig(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, inFile(name, err)
 		}
 		return configRules(name, cfg)
-	case ext == ".json" || ext == ".js" || ext == ".ts" || bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")):
+	case formAmplify:
 		return amplifyRules(name, text)
 	}
-	p, err := access.Parse(base, text, nil)
+	p, err := access.Parse(filepath.Base(name), text, nil)
 	if err != nil {
 		return nil, err
 	}
 	return &ruleFile{name: name, buckets: []ruleSet{{rules: p.Rules()}}}, nil
 }
 
+// inFile returns err with the name of the file that it is about, where it has the
+// usual name of settings.
+func inFile(name string, err error) error {
+	return &renamed{err, filepath.Base(name)}
+}
+
+// renamed is an error about a file that has another name than settings usually have.
+type renamed struct {
+	err  error
+	name string
+}
+
+func (r *renamed) Error() string {
+	return strings.ReplaceAll(r.err.Error(), server.ConfigFile+":", r.name+":")
+}
+func (r *renamed) Unwrap() error { return r.err }
+
+// form is what a file looks like.
+type form int
+
+const (
+	formLines form = iota
+	formYAML
+	formAmplify // JSON or JavaScript
+)
+
+// formOf says what a file is: by its name, or else by how it begins.
+func formOf(name string, text []byte) form {
+	switch filepath.Ext(name) {
+	case ".yaml", ".yml":
+		return formYAML
+	case ".json", ".js", ".mjs", ".cjs", ".ts":
+		return formAmplify
+	case ".rules":
+		return formLines
+	}
+	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+		line = strings.TrimSpace(line)
+		first, _, _ := strings.Cut(line, " ")
+		switch {
+		case line == "" || line[0] == '#':
+		case line[0] == '{', strings.HasPrefix(line, "/*"), strings.HasPrefix(line, "//"), strings.HasPrefix(line, "Amplify."),
+			slices.Contains([]string{"const", "let", "var", "export", "import", "module.exports"}, first):
+			return formAmplify
+		case line == "---", strings.HasSuffix(first, ":"):
+			return formYAML
+		default:
+			return formLines
+		}
+	}
+	return formLines
+}
+
 // readFile reads a file of rules or policies, or standard input for "-".
 func (a *app) readFile(name string) ([]byte, error) {
 	r := a.stdin
-	if name != "-" {
+	if name == "-" {
+		if a.read {
+			return nil, &usageError{"cubby", errors.New("standard input can be read for one file only")}
+		}
+		a.read = true
+	} else {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -219,6 +309,7 @@ func amplifyRules(name string, text []byte) (*ruleFile, error) {
 // parseAccess reads what defineStorage is given: an object of paths, by itself or
 // under "access". It is nil if the text is something else.
 func parseAccess(text []byte) (*access.Amplify, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	var file map[string]json.RawMessage
 	if json.Unmarshal(text, &file) != nil {
 		return nil, nil

@@ -91,6 +91,8 @@ Users are added with "cubby users add", keys for S3 tools with "cubby keys add".
 }
 
 func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
+	signals := catchHangups()
+	defer signal.Stop(signals)
 	cfg, listeners, err := f.settings(nil)
 	if err != nil {
 		return err
@@ -102,7 +104,7 @@ func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
 		return err
 	}
 	defer func() { err = cmp.Or(err, srv.Close()) }()
-	ctx, stop := a.hangup(ctx, srv)
+	ctx, stop := a.hangup(ctx, signals, srv)
 	defer stop()
 	if len(listeners.All) == 0 {
 		if listeners, err = cfg.OpenListeners(); err != nil {
@@ -134,12 +136,18 @@ func (a *app) runServe(ctx context.Context, f *serverFlags) (err error) {
 	return srv.Serve(ctx, listeners.All...)
 }
 
-// hangup has srv read its settings again at each SIGHUP, until stop is called. If the
-// signal comes because the terminal is gone, the context ends, as programs do then.
-func (a *app) hangup(ctx context.Context, srv *server.Server) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
+// catchHangups returns the signals SIGHUP from now on, of which one may wait: they must
+// not end a server that is not open yet, or that is closing.
+func catchHangups() chan os.Signal {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
+	return signals
+}
+
+// hangup has srv read its settings again at each signal, until stop is called. If one
+// comes because the terminal is gone, the context ends, as programs do then.
+func (a *app) hangup(ctx context.Context, signals <-chan os.Signal, srv *server.Server) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	fd, ok := terminal(a.stdin)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -157,7 +165,6 @@ func (a *app) hangup(ctx context.Context, srv *server.Server) (_ context.Context
 		}
 	})
 	return ctx, func() {
-		signal.Stop(signals)
 		cancel()
 		wg.Wait()
 	}

@@ -4,13 +4,69 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/cubby-storage/cubby/server"
+	"github.com/cubby-storage/cubby/store/memstore"
 )
+
+// TestHangupBesideServing sends the signal before a server is open, and after it.
+func TestHangupBesideServing(t *testing.T) {
+	cfg := server.Starter()
+	cfg.Data = filepath.Join(t.TempDir(), "data")
+	if err := server.WriteConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := server.ReadConfig(cfg.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangUp := func() {
+		t.Helper()
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signals := catchHangups()
+	defer signal.Stop(signals)
+	hangUp()
+	lines := make(lineLog, 100)
+	srv, err := server.Open(t.Context(), cfg, &server.Options{Log: slog.New(slog.NewTextHandler(lines, nil)), Poll: -1, Store: memstore.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{env: &env{stdin: new(bytes.Buffer)}}
+	_, stop := a.hangup(t.Context(), signals, srv)
+	for line := ""; !strings.Contains(line, "are as they were"); {
+		select {
+		case line = <-lines:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the signal did nothing")
+		}
+	}
+	stop()
+	hangUp() // which would end the test
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// lineLog is a log that is read as it is written.
+type lineLog chan string
+
+func (l lineLog) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
+}
 
 // TestHangup sends the signal that has a server read its settings again.
 func TestHangup(t *testing.T) {

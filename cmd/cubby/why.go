@@ -33,9 +33,9 @@ keep the last few thousand denials until they end; the log has them for longer.`
 		Example: "  cubby why 5F0C8E41D2A97B36",
 		Args:    args(1, 1, "the id of a request"),
 		RunE: func(c *cobra.Command, args []string) error {
-			id := args[0]
+			id := strings.ToUpper(args[0])
 			if id == "" || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' }) {
-				return usage(c, fmt.Errorf("%q is not the id of a request", id))
+				return usage(c, fmt.Errorf("%q is not the id of a request", args[0]))
 			}
 			text, err := a.operatorDocument(c.Context(), "why/"+id)
 			if errors.Is(err, fs.ErrNotExist) {
@@ -76,6 +76,9 @@ func (a *app) operatorDocument(ctx context.Context, name string) ([]byte, error)
 		AccessKeyID: a.getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: a.getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: a.getenv("AWS_SESSION_TOKEN"),
 	}
 	given := keys.AccessKeyID != ""
+	if given && keys.SecretAccessKey == "" {
+		return nil, &hinted{fmt.Errorf("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is missing: %w", fs.ErrPermission), denied.hint}
+	}
 	if !given {
 		if a.signedIn() == "" {
 			return nil, denied

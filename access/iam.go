@@ -29,8 +29,9 @@ const (
 	IAMSize      Reason = "size"                  // more characters than IAM accepts
 )
 
-// IAMError is why rules could not be written as documents of IAM: every rule
-// that stands in the way. It matches errors.ErrUnsupported.
+// IAMError is why rules could not be written as documents of IAM: every rule that
+// stands in the way, but of roles behind one whose documents are too large. It
+// matches errors.ErrUnsupported.
 type IAMError struct {
 	Problems []Problem
 }
@@ -96,12 +97,11 @@ func (p *Policy) IAM(opts *IAMOptions) ([]RoleDocuments, error) {
 		return nil, err
 	}
 	out := make([]RoleDocuments, len(roles))
-	full := false
 	for i, v := range roles {
 		out[i].Role = v.name
 		out[i].Trust = v.trust(opts.IdentityPool)
 		parts := w.parts(v)
-		if len(parts) == 0 || full {
+		if len(parts) == 0 {
 			continue
 		}
 		if d := inline(parts); d != nil {
@@ -112,9 +112,9 @@ func (p *Policy) IAM(opts *IAMOptions) ([]RoleDocuments, error) {
 		if rest != nil {
 			w.refuse(v, rest[0].rule(w), IAMSize, fmt.Sprintf(
 				"it is the first with no room in %d managed policies of %d characters", maxManagedCount, maxManaged))
-			// Further roles are likely too large as well, which would say nothing new.
-			full = true
-			continue
+			// Each of thousands of further roles could be as large, which takes long
+			// to find out and says nothing new.
+			break
 		}
 		out[i].Managed = docs
 	}

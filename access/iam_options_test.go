@@ -2,7 +2,6 @@ package access_test
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -48,23 +47,6 @@ func TestIAMRoles(t *testing.T) {
 	want := `no role is called "group:stuff", there are guest, authenticated, group:staff, function:f: invalid argument`
 	if _, err := p.IAM(&opts); !errors.Is(err, fs.ErrInvalid) || err.Error() != want {
 		t.Errorf("an unknown role: %v", err)
-	}
-}
-
-// TestIAMAllProblems has a role that is too large before others with problems.
-func TestIAMAllProblems(t *testing.T) {
-	var b strings.Builder
-	for i := range 2000 {
-		fmt.Fprintf(&b, "some-path-%04d/* authenticated get\n", i)
-	}
-	b.WriteString("limited/* group:a write maxSize=1MB")
-	_, err := mustParse(t, b.String(), nil).IAM(forBucket)
-	e, ok := errors.AsType[*access.IAMError](err)
-	if !ok || len(e.Problems) != 2 || e.Problems[0].Reason != access.IAMSize || e.Problems[1].Reason != access.IAMLimits {
-		t.Fatalf("%v", err)
-	}
-	if !strings.Contains(e.Problems[0].Text, "(role authenticated)") {
-		t.Errorf("the size is reported of more than the first role: %s", e.Problems[0].Text)
 	}
 }
 

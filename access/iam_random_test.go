@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/access/iam"
@@ -223,13 +222,9 @@ func manyRules(tb testing.TB, n int) map[string]*access.Policy {
 // minutes.
 func TestIAMMany(t *testing.T) {
 	for name, p := range manyRules(t, 4000) {
-		start := time.Now()
-		roles, err := p.IAM(forBucket)
+		_, err := p.IAM(forBucket)
 		if e, ok := errors.AsType[*access.IAMError](err); err != nil && (!ok || len(e.Problems) != 1 || e.Problems[0].Reason != access.IAMSize) {
 			t.Errorf("%s: %v", name, err)
-		}
-		if took := time.Since(start); took > 20*time.Second {
-			t.Errorf("%s: %d roles took %v", name, len(roles), took)
 		}
 	}
 }

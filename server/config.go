@@ -64,6 +64,14 @@ type Config struct {
 	// built-in user pool.
 	Primary string `yaml:"primary,omitempty"`
 
+	// Limits bound what clients can make the server hold and do.
+	Limits Limits `yaml:"limits,omitempty"`
+
+	// Proxies are the addresses, or networks such as 10.0.0.0/8, of proxies before the
+	// server. Where a request comes from, as far as limits depend on it, is what they
+	// say in X-Forwarded-For. What others say there does not count.
+	Proxies []string `yaml:"proxies,omitempty"`
+
 	// Groups is "union" (the default: the rights of all groups add up) or
 	// "replace" (as in Amplify, one group takes the place of all else).
 	Groups string `yaml:"groups,omitempty"`
@@ -194,7 +202,10 @@ func (c *Config) check() error {
 			return fmt.Errorf("hosts: %q is not the name of a host: %w", h, fs.ErrInvalid)
 		}
 	}
-	return nil
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	return c.Limits.check()
 }
 
 // idForm is what a login provider can be called.

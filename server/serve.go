@@ -48,11 +48,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, wellKnown):
-		s.serveDocument(w, r)
+		s.serveDocument(reply{w}, r)
 	case s.isCognito(r):
 		s.auth.ServeHTTP(w, r)
 	default:
-		s.s3.ServeHTTP(w, r)
+		s.s3.ServeHTTP(reply{w}, r)
 	}
 }
 
@@ -129,6 +129,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		WriteTimeout:      answerTime, // what takes longer moves its deadline
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		ConnState:         s.limits.conns.state,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of what strangers do to connections
 
 		DisableGeneralOptionsHandler: true,

@@ -101,6 +101,112 @@ func TestServeFinishesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftOfRequests of any kind, while the server runs and when it has ended.
+func TestNothingIsLeftOfRequests(t *testing.T) {
+	disk, err := diskstore.Open(t.TempDir(), &diskstore.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t, &setup{opts: Options{Store: disk, patience: 100 * time.Millisecond}})
+	alice := w.user("alice")
+	w.put("media", "public/large", strings.Repeat("0123456789abcdef", 1<<20))
+	client.CloseIdleConnections()
+	quiet := func(what string, most int) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			n := runtime.NumGoroutine()
+			if n <= most {
+				return
+			}
+			if time.Now().After(end) {
+				stacks := make([]byte, 1<<20)
+				t.Fatalf("%s: %d goroutines, want at most %d\n%s", what, n, most, stacks[:runtime.Stack(stacks, true)])
+			}
+		}
+	}
+	before := runtime.NumGoroutine()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- w.srv.Serve(ctx, l) }()
+	w.url = "http://" + l.Addr().String()
+	s := &serving{t: t, srv: w.srv, addr: l.Addr().String()}
+	const serve = 2 // Serve, and the listener
+
+	signed := func(method, uri, body string, headers ...string) *http.Request {
+		r := w.request(method, uri, body, headers...)
+		w.sign(alice, r, time.Now())
+		return r
+	}
+	send := func(r *http.Request, length int64, content string) *dialed { // and not all of the content
+		t.Helper()
+		d := s.dial()
+		var head strings.Builder
+		fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", r.Method, r.URL.RequestURI(), r.URL.Host, length)
+		if err := r.Header.Write(&head); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(d, head.String()+"\r\n"+content); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for range 2 {
+		w.as(alice, "GET", "/media?list-type=2&prefix=public/", "").is(200)
+		w.as(nil, "GET", "/media/public/large", "").is(403)
+		w.as(alice, "GET", "/media/public/missing", "").is(404)
+		upload := w.as(alice, "POST", "/media/public/up?uploads", "").is(200).element("UploadId")
+		part := "/media/public/up?partNumber=1&uploadId=" + upload
+
+		// Clients that go away in the middle, or take nothing for a while.
+		down := send(signed("GET", "/media/public/large", ""), 0, "")
+		if _, err := down.r.ReadString('\n'); err != nil {
+			t.Error(err)
+		}
+		down.Close()
+		for _, uri := range []string{"/media/public/aborted", part} {
+			send(signed("PUT", uri, ""), 1<<20, "some").Close()
+		}
+		for _, uri := range []string{"/media/public/slow", part} {
+			d := send(signed("PUT", uri, ""), 1<<20, "some")
+			if line, err := d.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 400") {
+				t.Errorf("content that does not come: %q, %v", line, err)
+			}
+		}
+		w.as(alice, "DELETE", "/media/public/up?uploadId="+upload, "").is(204)
+		w.as(alice, "PUT", part, "late").is(404)
+		canceled, cancel := context.WithCancel(t.Context())
+		res, err := client.Do(signed("GET", "/media/public/large", "").WithContext(canceled))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		res.Body.Close()
+	}
+	client.CloseIdleConnections()
+	s.until(0)
+	quiet("while the server runs", before+serve)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	quiet("at the end", before)
+	for _, key := range w.keys("media") {
+		if key != "public/large" {
+			t.Errorf("%s was stored", key)
+		}
+	}
+}
+
 // TestServeEndsWithItsListener tells why.
 func TestServeEndsWithItsListener(t *testing.T) {
 	w := newWorld(t, nil)

@@ -95,6 +95,7 @@ type Server struct {
 	auth     *cognito.Handler
 	patience time.Duration
 	verifier sigv4.Verifier
+	limits   *limits
 	disk     io.Closer // nil where Options.Store is set
 
 	rules   atomic.Pointer[rules]
@@ -134,6 +135,9 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 	if s.file != nil && s.file.was.Data != cfg.Data {
 		s.file = nil // it lies elsewhere
 	}
+	if s.limits, err = newLimits(cfg); err != nil {
+		return nil, err
+	}
 	s.denials = newDenials(s.log)
 	in.since = time.Now().UTC()
 	s.rules.Store(in)
@@ -171,18 +175,29 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		}
 	}
 
-	s.gate = gate.New(s.svc, in.policies, &gate.Options{Observe: s.observe(opts.OnDecision)})
+	uploads := cfg.Limits.Uploads.or(defaultUploads)
+	s.gate = gate.New(s.svc, in.policies, &gate.Options{
+		Observe: s.observe(opts.OnDecision),
+		Uploads: uploads,
+		TooManyUploads: &s3api.Error{
+			Code:    "InvalidRequest",
+			Message: fmt.Sprintf("You have %d uploads in parts open in this bucket, and may not start another. Complete or abort one.", uploads),
+		},
+	})
 	s.s3 = s3api.New(s.gate, &s3api.Options{
 		Region:       cfg.region(),
 		Hosts:        s.hosts,
 		Authenticate: s.authenticate,
 		Explain:      s.reason,
 		OnError: func(ctx context.Context, requestID string, err error) {
-			s.log.ErrorContext(ctx, "request failed", "request", requestID, "error", shorten(err.Error(), ""))
+			if !errors.Is(err, errSlowDown) {
+				s.log.ErrorContext(ctx, "request failed", "request", requestID, "error", shorten(err.Error(), ""))
+			}
 		},
 	})
 	s.auth = cognito.New(s.ids, s.users, &cognito.Options{
-		BaseURL: baseURL,
+		BaseURL:    baseURL,
+		RemoteAddr: s.limits.proxies.remote,
 		OnError: func(r *http.Request, requestID string, err error) {
 			s.log.ErrorContext(r.Context(), "request failed", "request", requestID, "error", shorten(err.Error(), ""))
 		},
@@ -204,7 +219,7 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 	return s, nil
 }
 
-// authenticate says who signed an S3 request.
+// authenticate says who signed an S3 request. It refuses those who send too many.
 func (s *Server) authenticate(r *http.Request) (*s3api.Caller, error) {
 	var who *identity.Principal
 	req, err := s.verifier.VerifyWith(r, func(ctx context.Context, accessKeyID, sessionToken string) (string, error) {
@@ -215,8 +230,15 @@ func (s *Server) authenticate(r *http.Request) (*s3api.Caller, error) {
 		who = p
 		return secret.Reveal(), nil
 	})
-	if err != nil {
+	if _, ok := errors.AsType[*sigv4.Error](err); ok {
+		return nil, s.limits.refuse(r, err)
+	} else if err != nil {
 		return nil, err
+	}
+	if !who.Operator {
+		if err := s.limits.allow(&who.Subject); err != nil {
+			return nil, err
+		}
 	}
 	return &s3api.Caller{Operator: who.Operator, Subject: who.Subject, Request: req}, nil
 }

@@ -199,6 +199,13 @@ func (b *bucket) CreateUpload(ctx context.Context, key string, opts *store.PutOp
 		return nil, err
 	}
 	o.Owner = b.owner(o.Owner)
+	if !b.operator {
+		done, err := b.g.uploads.admit(ctx, b, o.Owner)
+		if err != nil {
+			return nil, &store.Error{Op: "create upload", Bucket: b.name, Key: key, Err: err}
+		}
+		defer done()
+	}
 	return b.b.CreateUpload(ctx, key, &o)
 }
 

@@ -31,6 +31,7 @@ type Gate struct {
 	svc      store.Service
 	policies atomic.Pointer[map[string]*access.Policy] // never changed, only replaced
 	observe  func(context.Context, Check)
+	uploads  *uploads
 }
 
 // Options are the options of New.
@@ -38,6 +39,12 @@ type Options struct {
 	// Observe, if not nil, is told of every question that the gate asked and
 	// how it was answered. It must be quick, and safe for concurrent use.
 	Observe func(context.Context, Check)
+
+	// Uploads is how many uploads a subject may have open in one bucket; 0 is no
+	// limit. TooManyUploads is the cause of the error for one more; nil means
+	// ErrTooManyUploads.
+	Uploads        int
+	TooManyUploads error
 }
 
 // Check is a question that a gate asked.
@@ -63,7 +70,7 @@ func New(svc store.Service, policies map[string]*access.Policy, opts *Options) *
 	if opts == nil {
 		opts = new(Options)
 	}
-	g := &Gate{svc: svc, observe: opts.Observe}
+	g := &Gate{svc: svc, observe: opts.Observe, uploads: newUploads(opts)}
 	g.SetPolicies(policies)
 	if g.observe == nil {
 		g.observe = func(context.Context, Check) {}

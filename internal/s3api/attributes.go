@@ -68,7 +68,7 @@ func (c *call) described(name string) string {
 	if req == nil {
 		return v
 	}
-	if name == "cache-control" && !req.Signed(name) {
+	if name == "cache-control" && !req.Form && !req.Signed(name) {
 		v = ""
 	}
 	if v == "" && req.Presigned {

@@ -33,14 +33,19 @@ func (c *call) content() (*content, error) {
 	case t.size > c.s.opts.MaxBody:
 		return nil, newError("EntityTooLarge", "")
 	}
+	return t, c.digests(t)
+}
+
+// digests reads the headers that the content is checked against.
+func (c *call) digests(t *content) error {
 	if v := c.value("content-md5"); v != "" {
 		b, err := base64.StdEncoding.DecodeString(v)
 		if err != nil || len(b) != md5.Size {
-			return nil, newError("InvalidDigest", "")
+			return newError("InvalidDigest", "")
 		}
 		t.md5 = b
 	}
-	return t, c.checksum(t)
+	return c.checksum(t)
 }
 
 // encoded reports whether only the check of a signature could read the content.

@@ -31,7 +31,7 @@ type cors struct {
 
 const (
 	corsMethods = "GET, HEAD, PUT, POST, DELETE"
-	corsExpose  = "ETag, Date, Content-Range, Accept-Ranges, Content-Disposition, Content-Encoding, " +
+	corsExpose  = "ETag, Date, Content-Range, Accept-Ranges, Content-Disposition, Content-Encoding, Location, " +
 		"x-amz-version-id, x-amz-request-id, x-amz-id-2, x-amz-server-side-encryption, x-amz-bucket-region, x-amz-tagging-count, x-amz-mp-parts-count, " +
 		"x-amz-checksum-crc32, x-amz-checksum-crc32c, x-amz-checksum-crc64nvme, x-amz-checksum-sha1, x-amz-checksum-sha256, x-amz-checksum-type"
 )

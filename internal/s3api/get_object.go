@@ -104,6 +104,12 @@ func (c *call) describeRange(obj *store.Object, opts *store.GetOptions) int {
 
 // notRead completes the response for an object that could not be read.
 func (c *call) notRead(b store.Bucket, opts *store.GetOptions, err error) error {
+	if errors.Is(err, store.ErrRange) {
+		// Who asked for too much needs to know how much there is.
+		if info, err := b.Stat(c.ctx, c.target.key, nil); err == nil {
+			c.w.Header().Set("Content-Range", "bytes */"+itoa(info.Size))
+		}
+	}
 	switch {
 	case errors.Is(err, store.ErrRange) && opts.Part != 0:
 		return newError("InvalidPartNumber", "")

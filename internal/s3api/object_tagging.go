@@ -13,7 +13,7 @@ import (
 // maxTagBody is the most bytes in the list of PutObjectTagging.
 const maxTagBody = 64 << 10
 
-// tagging is the list of PutObjectTagging.
+// tagging is the list of PutObjectTagging and of a form.
 type tagging struct {
 	XMLName xml.Name `xml:"Tagging"`
 	TagSet  *struct {
@@ -56,16 +56,25 @@ func putObjectTagging(c *call) error {
 	if err := readXML(text, &req); err != nil {
 		return err
 	}
-	if req.TagSet == nil {
-		return newError("MalformedXML", "")
-	}
-	tags := make(map[string]string)
-	for _, t := range req.TagSet.Tags {
-		if err := addTag(tags, t.Key, t.Value); err != nil {
-			return err
-		}
+	tags, err := req.tags()
+	if err != nil {
+		return err
 	}
 	return c.setTags(tags, http.StatusOK)
+}
+
+// tags returns the tags in the list.
+func (l *tagging) tags() (map[string]string, error) {
+	if l.TagSet == nil {
+		return nil, newError("MalformedXML", "")
+	}
+	tags := make(map[string]string)
+	for _, t := range l.TagSet.Tags {
+		if err := addTag(tags, t.Key, t.Value); err != nil {
+			return nil, err
+		}
+	}
+	return tags, checkTags(tags)
 }
 
 func deleteObjectTagging(c *call) error { return c.setTags(nil, http.StatusNoContent) }

@@ -107,10 +107,10 @@ func TestRanges(t *testing.T) {
 		w.do("guest", "HEAD", "/media/public/x", "", "Range: "+c.rang).is(c.status).has("Content-Length", itoa(len(c.body))).has("Content-Range", c.content)
 	}
 	for _, rang := range []string{"bytes=10-", "bytes=99-100", "bytes=-0", "bytes=99999999999999999999-"} {
-		w.do("guest", "GET", "/media/public/x", "", "Range: "+rang).is(416, "InvalidRange")
-		w.do("guest", "HEAD", "/media/public/x", "", "Range: "+rang).is(416)
+		w.do("guest", "GET", "/media/public/x", "", "Range: "+rang).is(416, "InvalidRange").has("Content-Range", "bytes */10")
+		w.do("guest", "HEAD", "/media/public/x", "", "Range: "+rang).is(416).has("Content-Range", "bytes */10")
 	}
-	w.do("guest", "GET", "/media/public/empty", "", "Range: bytes=0-0").is(416, "InvalidRange")
+	w.do("guest", "GET", "/media/public/empty", "", "Range: bytes=0-0").is(416, "InvalidRange").has("Content-Range", "bytes */0")
 	w.do("guest", "GET", "/media/public/empty", "").is(200).has("Content-Length", "0")
 
 	tag := w.do("guest", "HEAD", "/media/public/x", "").header.Get("ETag")
@@ -120,7 +120,7 @@ func TestRanges(t *testing.T) {
 	w.do("guest", "GET", "/media/public/x", "", "Range: bytes=0-1", "If-Match: "+tag, "If-Range: "+tag).is(200)
 	w.do("guest", "GET", "/media/public/x?partNumber=1", "", "Range: bytes=0-1").is(400, "InvalidRequest")
 	w.do("guest", "GET", "/media/public/x?partNumber=0", "").is(400, "InvalidArgument")
-	w.do("guest", "GET", "/media/public/x?partNumber=2", "").is(416, "InvalidPartNumber")
+	w.do("guest", "GET", "/media/public/x?partNumber=2", "").is(416, "InvalidPartNumber").has("Content-Range", "bytes */10")
 	w.do("guest", "GET", "/media/public/x?partNumber=1", "").is(206).has("Content-Range", "bytes 0-9/10")
 	w.do("guest", "GET", "/media/public/empty?partNumber=1", "").is(200)
 }

@@ -17,6 +17,7 @@ type operation struct {
 	header string   // x-amz- header that chooses it, or ""
 	params []string // other sub-resources that it may be asked with
 	heeds  []string // x-amz- headers that it knows, besides those that all know
+	form   bool     // it takes a browser form; whoever signed one may ask for nothing else
 	serve  func(*call) error
 }
 
@@ -46,10 +47,12 @@ var operations = []operation{
 	{name: "CreateBucket", method: http.MethodPut, level: bucketLevel, heeds: []string{"x-amz-acl", "x-amz-object-ownership", "x-amz-bucket-object-lock-enabled"}, serve: createBucket},
 	{name: "DeleteBucket", method: http.MethodDelete, level: bucketLevel, serve: deleteBucket},
 	{name: "DeleteObjects", method: http.MethodPost, level: bucketLevel, query: []string{"delete"}, heeds: contentHeaders, serve: deleteObjects},
+	{name: "PostObject", method: http.MethodPost, level: bucketLevel, form: true, serve: postObject},
 
 	{name: "HeadObject", method: http.MethodHead, level: objectLevel, params: []string{"partNumber"}, heeds: []string{"x-amz-checksum-mode"}, serve: headObject},
 	{name: "ListParts", method: http.MethodGet, level: objectLevel, query: []string{"uploadId"}, serve: listParts},
 	{name: "GetObjectTagging", method: http.MethodGet, level: objectLevel, query: []string{"tagging"}, serve: getObjectTagging},
+	{name: "GetObjectAttributes", method: http.MethodGet, level: objectLevel, query: []string{"attributes"}, heeds: []string{"x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker"}, serve: getObjectAttributes},
 	{name: "GetObject", method: http.MethodGet, level: objectLevel, params: []string{"partNumber"}, heeds: []string{"x-amz-checksum-mode"}, serve: getObject},
 	{name: "UploadPartCopy", method: http.MethodPut, level: objectLevel, query: []string{"partNumber", "uploadId"}, header: "x-amz-copy-source", heeds: append(slices.Clip(sourceHeaders), "x-amz-copy-source-range"), serve: uploadPartCopy},
 	{name: "UploadPart", method: http.MethodPut, level: objectLevel, query: []string{"partNumber", "uploadId"}, heeds: contentHeaders, serve: uploadPart},
@@ -64,7 +67,8 @@ var operations = []operation{
 }
 
 // subresources are the parameters that make another operation of a request. One
-// that the chosen row does not name is not implemented.
+// that the chosen row does not name is not implemented, in whatever case it is
+// written: who asks for "uploadid" does not mean the object.
 var subresources = map[string]bool{
 	"abac": true, "accelerate": true, "acl": true, "analytics": true, "append": true, "attributes": true, "cors": true, "delete": true,
 	"encryption": true, "events": true, "intelligent-tiering": true, "inventory": true, "legal-hold": true, "lifecycle": true,
@@ -75,9 +79,22 @@ var subresources = map[string]bool{
 	"uploadId": true, "uploads": true, "versioning": true, "versions": true, "website": true,
 }
 
+// isSubresource reports whether name is that of a sub-resource, in any case.
+func isSubresource(name string) bool {
+	if subresources[name] {
+		return true
+	}
+	for s := range subresources {
+		if strings.EqualFold(s, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // fits reports whether c asks for op.
 func (op *operation) fits(c *call) bool {
-	if op.method != c.r.Method || op.level != c.target.level() {
+	if op.method != c.r.Method || op.level != c.target.level() || op.form != (c.form != nil) {
 		return false
 	}
 	for _, q := range op.query {
@@ -104,7 +121,7 @@ func (c *call) choose() error {
 		}
 	}
 	for name, values := range c.query {
-		if subresources[name] && !op.names(name) {
+		if isSubresource(name) && !op.names(name) {
 			return newError("NotImplemented", "This sub-resource is not implemented for "+c.r.Method+".")
 		}
 		// A parameter without a value that nobody knows may ask for anything.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cubby-storage/cubby/access"
 )
 
 // TestEveryOperationAsksTheGate sends a request for each row of the table, as
@@ -42,8 +44,14 @@ func TestEveryOperationAsksTheGate(t *testing.T) {
 				body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>"
 			case "PutObjectTagging":
 				body = "<Tagging><TagSet/></Tagging>"
+			case "GetObjectAttributes":
+				headers = append(headers, "X-Amz-Object-Attributes: ETag")
 			case "CopyObject":
 				headers = append(headers, "X-Amz-Metadata-Directive: REPLACE")
+			}
+			if op.form {
+				walkForm(t)
+				return
 			}
 			if len(query) > 0 {
 				uri += "?" + strings.Join(query, "&")
@@ -76,6 +84,21 @@ func TestEveryOperationAsksTheGate(t *testing.T) {
 	}
 }
 
+// walkForm is TestEveryOperationAsksTheGate for a form, which has to be signed.
+func walkForm(t *testing.T) {
+	w := newWorld(t, signed)
+	w.put("media", "secret/x", "secret")
+	w.post(newPost("nobody", "secret/x")).is(403, "AccessDenied")
+	checks := w.asked()
+	if len(checks) != 1 || checks[0].Decision.Allowed || checks[0].Key != "secret/x" || checks[0].Action != access.Write || w.content("media", "secret/x") != "secret" {
+		t.Errorf("the gate was asked %+v", checks)
+	}
+	w.post(newPost("operator", "secret/x")).is(204)
+	if checks := w.asked(); len(checks) != 1 || !checks[0].Operator || w.content("media", "secret/x") != "content" {
+		t.Errorf("the gate was asked for an operator: %+v", checks)
+	}
+}
+
 func TestUnauthenticatedLearnNothing(t *testing.T) {
 	w := newWorld(t)
 	w.put("media", "public/x", "x")
@@ -103,7 +126,7 @@ func TestNotImplemented(t *testing.T) {
 	names := []string{
 		"acl", "policy", "policyStatus", "lifecycle", "website", "encryption", "object-lock", "legal-hold", "retention", "torrent", "select", "restore",
 		"notification", "replication", "requestPayment", "accelerate", "logging", "metrics", "analytics", "inventory", "intelligent-tiering",
-		"ownershipControls", "publicAccessBlock", "attributes", "versions", "cors", "session",
+		"ownershipControls", "publicAccessBlock", "versions", "cors", "session",
 	}
 	for _, name := range names {
 		for _, uri := range []string{"/media", "/media/public/x"} {
@@ -114,6 +137,18 @@ func TestNotImplemented(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ method, uri string }{
+		{"PUT", "/media/public/x?attributes"},
+		{"POST", "/media/public/x?attributes"},
+		{"DELETE", "/media/public/x?attributes"},
+		{"GET", "/media?attributes"},
+		{"GET", "/media/public/x?uploads"},
+		{"PUT", "/media/public/x?uploads"},
+		{"DELETE", "/media/public/x?uploads"},
+		{"PUT", "/media/public/x?ACL=1"},
+		{"GET", "/media/public/x?Legal-Hold=1"},
+		{"DELETE", "/media/public/x?uploadid=1"},
+		{"DELETE", "/media/public/x?Tagging=1"},
+		{"GET", "/media/public/x?attributes&versionId=1"},
 		{"PUT", "/media?versioning"},
 		{"PUT", "/media?tagging"},
 		{"DELETE", "/media?tagging"},

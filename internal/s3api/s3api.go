@@ -2,10 +2,10 @@
 //
 // [New] gives an [http.Handler]. A request goes one way through it: its host and
 // path become a bucket and a key (target.go), Options.Authenticate says who sent
-// it, the method and the query choose one row of the table of operations
-// (operations.go), and that operation asks the gate. A caller who is not
-// authenticated learns nothing, not even which buckets there are. The package
-// never holds a bucket that did not come from the gate.
+// it, or who signed the policy of a browser form, the method and the query choose
+// one row of the table of operations (operations.go), and that operation asks the
+// gate. A caller who is not authenticated learns nothing, not even which buckets
+// there are. The package never holds a bucket that did not come from the gate.
 //
 // # Names
 //
@@ -174,6 +174,7 @@ type call struct {
 	id     string
 	target target
 	op     *operation
+	form   *form // what the request holds if it is a browser form
 	query  url.Values
 	amz    map[string]string // the x-amz- parameters of the query, by lower-case name
 	caller *Caller
@@ -207,11 +208,15 @@ func (c *call) authenticate() error {
 	if c.s.opts.Authenticate == nil {
 		return newError("AccessDenied", "")
 	}
+	if err := c.readForm(); err != nil {
+		return err
+	}
 	caller, err := c.s.opts.Authenticate(c.r)
 	if err != nil {
 		return err
 	}
-	if caller == nil {
+	// Nobody is let in for a form but who signed its policy.
+	if caller == nil || c.form != nil && (caller.Request == nil || !caller.Request.Form) {
 		return newError("AccessDenied", "")
 	}
 	c.caller = caller
@@ -220,6 +225,24 @@ func (c *call) authenticate() error {
 	} else {
 		c.view = c.s.g.As(caller.Subject)
 	}
+	return nil
+}
+
+// readForm reads the fields of the form that the request holds, if it is one: they
+// say who signed it.
+func (c *call) readForm() error {
+	boundary := formBoundary(c.r)
+	if boundary == "" || c.target.level() != bucketLevel {
+		return nil
+	}
+	if c.r.ContentLength < 0 {
+		return newError("MissingContentLength", "")
+	}
+	f, err := readForm(&bodyReader{c.r.Body}, boundary)
+	if err != nil {
+		return err
+	}
+	c.form, c.r = f, sigv4.WithForm(c.r, f.signature())
 	return nil
 }
 

@@ -4,7 +4,7 @@
 // [Verifier.Verify] takes a request that is signed in its Authorization header
 // or in its query (a presigned URL) and returns a [Request]: who signed it,
 // which headers the signature covers, and the body to read in place of that of
-// the http.Request.
+// the http.Request. [WithForm] has it take one whose body is a browser form.
 //
 // # Content
 //
@@ -83,8 +83,9 @@ type Request struct {
 	Service      string
 	SessionToken string
 	Presigned    bool      // signed in the query
+	Form         bool      // signed by the policy of a form
 	Time         time.Time // when it was signed, by the client's clock
-	Expires      time.Time // when a presigned request ends; zero otherwise
+	Expires      time.Time // when a presigned request or a form ends; zero otherwise
 
 	// SignedHeaders are the lower-case names of the headers that the signature
 	// covers, in the order of the client.
@@ -149,6 +150,9 @@ func (v *Verifier) VerifyWith(r *http.Request, secret SecretFunc) (*Request, err
 
 	if err := s.parseQuery(r.URL.RawQuery); err != nil {
 		return nil, err
+	}
+	if f, ok := r.Context().Value(formKey{}).(*PolicyForm); ok {
+		return v.verifyForm(r, f, &s.auth, secret)
 	}
 	c, err := v.claim(r, &s.auth)
 	if err != nil {

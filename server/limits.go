@@ -32,7 +32,7 @@ type Limits struct {
 	Connections           Limit `yaml:"connections,omitempty"`
 	ConnectionsPerAddress Limit `yaml:"connections_per_address,omitempty"`
 
-	// Requests is how many S3 requests an identity may make in a second, 1000 by
+	// Requests is how many S3 requests an identity may make in a second, 20,000 by
 	// default, and RequestsBurst how many at once, by default those of ten seconds.
 	Requests      Limit `yaml:"requests,omitempty"`
 	RequestsBurst Limit `yaml:"requests_burst,omitempty"`
@@ -53,7 +53,7 @@ type Limits struct {
 const (
 	defaultConnections           = 1000
 	defaultConnectionsPerAddress = 250
-	defaultRequests              = 1000
+	defaultRequests              = 20_000
 	defaultRefused               = 50
 	defaultUploads               = 1000
 	burstSeconds                 = 10 // of a rate

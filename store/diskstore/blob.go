@@ -264,10 +264,14 @@ func (s *Store) unlink(path string) {
 }
 
 // pins says which files must stay although no row may refer to them: those that
-// are being written or read.
+// are being written or read, and those that are about to be removed.
 type pins struct {
-	mu sync.Mutex
-	m  map[blobID]pin
+	// removing is held for reading while files are removed, and for writing to
+	// begin a hold: after that, what was to be removed before is gone.
+	removing sync.RWMutex
+	mu       sync.Mutex
+	m        map[blobID]pin
+	holds    int // while it is above 0 no file with a pin goes
 }
 
 type pin struct {
@@ -288,12 +292,26 @@ func (p *pins) add(ids ...blobID) {
 	}
 }
 
-func (p *pins) drop(s *Store, ids ...blobID) {
+func (p *pins) drop(s *Store, ids ...blobID) { p.release(s, false, ids) }
+
+// remove drops the pins of files that no row refers to, which go now or when
+// nobody reads them any more.
+func (p *pins) remove(s *Store, ids ...blobID) {
+	if len(ids) > 0 {
+		p.release(s, true, ids)
+	}
+}
+
+func (p *pins) release(s *Store, die bool, ids []blobID) {
+	p.removing.RLock()
+	defer p.removing.RUnlock()
 	var dead []blobID
 	p.mu.Lock()
 	for _, id := range ids {
 		x := p.m[id]
-		if x.n--; x.n > 0 {
+		x.n--
+		x.dead = x.dead || die
+		if x.n > 0 || x.dead && p.holds > 0 {
 			p.m[id] = x
 			continue
 		}
@@ -308,18 +326,29 @@ func (p *pins) drop(s *Store, ids ...blobID) {
 	}
 }
 
-// remove removes the file of a blob that no row refers to, now or when nobody
-// reads it any more.
-func (p *pins) remove(s *Store, id blobID) {
+// hold keeps all files that a row refers to now, whatever happens to the row,
+// until end is called.
+func (p *pins) hold(s *Store) (end func()) {
+	p.removing.Lock()
+	defer p.removing.Unlock()
 	p.mu.Lock()
-	x, pinned := p.m[id]
-	if pinned {
-		x.dead = true
-		p.m[id] = x
-	}
-	p.mu.Unlock()
-	if !pinned {
-		s.unlink(s.path(id))
+	defer p.mu.Unlock()
+	p.holds++
+	return func() {
+		var dead []blobID
+		p.mu.Lock()
+		if p.holds--; p.holds == 0 {
+			for id, x := range p.m {
+				if x.n == 0 {
+					delete(p.m, id)
+					dead = append(dead, id)
+				}
+			}
+		}
+		p.mu.Unlock()
+		for _, id := range dead {
+			s.unlink(s.path(id))
+		}
 	}
 }
 

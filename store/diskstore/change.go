@@ -176,7 +176,9 @@ func (c *change) write() error {
 	}
 	// Unless all goes well, the batch stays with what is left of the index.
 	c.open = true
-	return c.s.guard(func() error {
+	// From now on it shows that these files are not left over.
+	c.s.pins.add(c.dead...)
+	err := c.s.guard(func() error {
 		if !c.s.opts.NoSync {
 			return c.s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
 		}
@@ -184,6 +186,10 @@ func (c *change) write() error {
 		c.open = err != nil
 		return err
 	})
+	if err != nil {
+		c.s.pins.drop(c.s, c.dead...)
+	}
+	return err
 }
 
 // settle waits until the change is on the disk, and then removes the files that
@@ -191,6 +197,7 @@ func (c *change) write() error {
 func (c *change) settle() error {
 	if c.open {
 		if err := c.batch.SyncWait(); err != nil {
+			c.s.pins.drop(c.s, c.dead...)
 			return c.s.fail(err)
 		}
 		c.open = false
@@ -199,9 +206,7 @@ func (c *change) settle() error {
 		c.s.reaper.add(c.s, c.dead)
 		return nil
 	}
-	for _, id := range c.dead {
-		c.s.pins.remove(c.s, id)
-	}
+	c.s.pins.remove(c.s, c.dead...)
 	return nil
 }
 

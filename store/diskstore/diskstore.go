@@ -42,6 +42,10 @@ const DefaultInline = 64 << 10
 // DefaultReserve is the value of Options.Reserve where it is 0.
 const DefaultReserve = 32 << 20
 
+// ErrInUse is the cause where the directory is open already, here or in another
+// process.
+var ErrInUse = errors.New("the directory is in use")
+
 // Options are the options of Open. The zero value is the default.
 type Options struct {
 	// Inline is the size in bytes up to which content is kept in the index; 0
@@ -54,6 +58,9 @@ type Options struct {
 	// Reserve is how many bytes of the disk are left free: what would use them
 	// fails with store.ErrNoSpace. 0 means DefaultReserve, below 0 none.
 	Reserve int64
+	// NoSweep leaves alone the files that no row refers to, which Open otherwise has
+	// removed after a crash. It is for who looks at a store with Check.
+	NoSweep bool
 	// StaleUploads is the age from which uploads that were neither completed nor
 	// aborted are aborted, which is looked after when the store is opened and then
 	// every hour. 0 means never.
@@ -133,7 +140,7 @@ func open(dir string, opts *Options) (*Store, error) {
 	index = filepath.Join(s.dir, "index")
 	s.lock, err = pebble.LockDirectory(index, s.opts.fs)
 	if err != nil {
-		return nil, fmt.Errorf("the directory is in use: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
 	if err := s.openIndex(index); err != nil {
 		s.lock.Close()
@@ -144,10 +151,10 @@ func open(dir string, opts *Options) (*Store, error) {
 		s.lock.Close()
 		return nil, err
 	}
-	if err := os.Remove(s.cleanFile()); err != nil {
-		s.running.Go(s.sweep)
-	} else {
+	if err := os.Remove(s.cleanFile()); err == nil {
 		s.swept.Store(true)
+	} else if !s.opts.NoSweep {
+		s.running.Go(s.sweep)
 	}
 	if s.opts.StaleUploads > 0 {
 		s.running.Go(s.expire)

@@ -97,7 +97,11 @@ func (s *Store) scan(prefix []byte, f func(key, row []byte) error) error {
 }
 
 func (s *Store) scanRange(o *pebble.IterOptions, f func(key, row []byte) error) error {
-	it, err := s.db.NewIter(o)
+	return scan(s.db, o, f)
+}
+
+func scan(r pebble.Reader, o *pebble.IterOptions, f func(key, row []byte) error) error {
+	it, err := r.NewIter(o)
 	if err != nil {
 		return err
 	}

@@ -42,11 +42,10 @@ func (r *reaper) run(s *Store) {
 		if err := s.flush(); err != nil {
 			// The next sweep finds them.
 			s.swept.Store(false)
+			s.pins.drop(s, dead...)
 			return
 		}
-		for _, id := range dead {
-			s.pins.remove(s, id)
-		}
+		s.pins.remove(s, dead...)
 	}
 }
 

@@ -17,7 +17,8 @@ func (c *Client) Remove(ctx context.Context, l Location) error {
 	if err != nil {
 		return c.fail(op, l.String(), err)
 	}
-	return c.fail(op, t.path, t.Delete(ctx, t.path, nil))
+	_, err = t.Delete(ctx, t.path, nil)
+	return c.fail(op, t.path, err)
 }
 
 // RemoveAllOptions are the options of RemoveAll.
@@ -53,22 +54,22 @@ func (c *Client) RemoveAll(ctx context.Context, l Location, opts *RemoveAllOptio
 		if err != nil {
 			return removed, c.fail(op, prefix, err)
 		}
-		keys := make([]string, len(page.Objects))
+		targets := make([]store.Target, len(page.Objects))
 		for i, o := range page.Objects {
-			keys[i] = o.Key
+			targets[i].Key = o.Key
 		}
 		var failed []error
-		if len(keys) > 0 {
-			errs, err := t.DeleteMany(ctx, keys)
+		if len(targets) > 0 {
+			done, err := t.DeleteMany(ctx, targets)
 			if err != nil {
 				return removed, c.fail(op, prefix, err)
 			}
 			var gone []string
-			for i, err := range errs {
-				if err == nil {
-					gone = append(gone, keys[i])
+			for i, d := range done {
+				if d.Err == nil {
+					gone = append(gone, targets[i].Key)
 				} else {
-					failed = append(failed, c.fail("remove", keys[i], err))
+					failed = append(failed, c.fail("remove", targets[i].Key, d.Err))
 				}
 			}
 			removed += len(gone)

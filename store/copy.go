@@ -11,7 +11,7 @@ import (
 // It does this by streaming, and checks what it reads against the checksum of
 // the source, if that has one.
 func CopyThrough(ctx context.Context, b Bucket, dst, src string, opts *CopyOptions) (*Info, error) {
-	o, err := opts.From.Get(ctx, src, &GetOptions{Version: opts.Version, Conditions: opts.Source})
+	o, err := opts.From.Get(ctx, src, &GetOptions{Version: opts.Version, Conditions: opts.Source, SSE: SSE{CustomerKey: opts.SourceKey}})
 	if err != nil {
 		return nil, sourceError(err)
 	}
@@ -53,7 +53,7 @@ func CopyThrough(ctx context.Context, b Bucket, dst, src string, opts *CopyOptio
 // CopyPartThrough is CopyPart for a bucket that cannot reach the source by
 // itself, as CopyThrough is Copy.
 func CopyPartThrough(ctx context.Context, b Bucket, key, uploadID string, n int, src string, opts *CopyPartOptions) (*Part, error) {
-	o, err := opts.From.Get(ctx, src, &GetOptions{Version: opts.Version, Range: opts.Range, Conditions: opts.Source})
+	o, err := opts.From.Get(ctx, src, &GetOptions{Version: opts.Version, Range: opts.Range, Conditions: opts.Source, SSE: SSE{CustomerKey: opts.SourceKey}})
 	if err != nil {
 		return nil, sourceError(err)
 	}

@@ -11,6 +11,10 @@ type Error struct {
 	Op     string // the method, lower case: "get", "put", "complete upload"
 	Bucket string // may be ""
 	Key    string // may be ""
+	// Marker is the version id of the delete marker that was found in place of an
+	// object: that which hides it (fs.ErrNotExist), or that which was asked for by
+	// its id (ErrMarker). "" if it was none.
+	Marker string
 	Err    error
 }
 
@@ -44,6 +48,15 @@ var (
 	ErrNoBucket error = &cause{"bucket does not exist", fs.ErrNotExist}
 	// ErrNoUpload: there is no such multipart upload, or not any more [fs.ErrNotExist].
 	ErrNoUpload error = &cause{"upload does not exist", fs.ErrNotExist}
+	// ErrNoVersion: the object has no such version [fs.ErrNotExist].
+	ErrNoVersion error = &cause{"version does not exist", fs.ErrNotExist}
+	// ErrMarker: the version is a delete marker, which can only be deleted [fs.ErrInvalid].
+	ErrMarker error = &cause{"version is a delete marker", fs.ErrInvalid}
+	// ErrKey: the object is kept with a customer's key, and none or one too many was
+	// given [fs.ErrInvalid]. ErrWrongKey: it is another key, or one that the key
+	// service does not know or let us use [fs.ErrPermission].
+	ErrKey      error = &cause{"encryption key does not fit the object", fs.ErrInvalid}
+	ErrWrongKey error = &cause{"wrong encryption key", fs.ErrPermission}
 	// ErrNotEmpty: the bucket still holds objects or uploads.
 	ErrNotEmpty = errors.New("bucket is not empty")
 	// ErrPrecondition: the state of the object is not the one asked for.

@@ -109,7 +109,7 @@ func (o *GetOptions) Resolve(size int64, parts []int64) (offset, length int64, e
 
 // IsZero reports whether s asks for nothing.
 func (s *SSE) IsZero() bool {
-	return s.Algorithm == "" && s.KMSKeyID == "" && s.CustomerKey == nil
+	return s.Algorithm == "" && s.KMSKeyID == "" && s.KMSContext == "" && s.CustomerKey == nil
 }
 
 // CheckPlain is for drivers that keep neither versions nor encrypted objects.

@@ -38,6 +38,10 @@ const (
 	MaxTags     = 10       // tags on an object
 )
 
+// NullVersion is the version id of what was written while the bucket kept no
+// versions: before Enabled, or while Suspended.
+const NullVersion = "null"
+
 // Bucket keeps objects. Its methods may be called concurrently.
 //
 // A write is visible whole or not at all, and durable when the method returns
@@ -61,16 +65,29 @@ type Bucket interface {
 	Copy(ctx context.Context, dst, src string, opts *CopyOptions) (*Info, error)
 
 	// Delete removes the object. To delete one that is not there is no error,
-	// unless DeleteOptions.IfMatch asks for it.
-	Delete(ctx context.Context, key string, opts *DeleteOptions) error
+	// unless DeleteOptions.IfMatch asks for it. Where the bucket keeps versions
+	// and none is named, it hides the object behind a delete marker: with Enabled
+	// a new one, with Suspended one that takes the place of the null version.
+	Delete(ctx context.Context, key string, opts *DeleteOptions) (*Deleted, error)
 
-	// DeleteMany deletes up to MaxPage objects. The result has one element for
-	// each key, in order: nil, or why that key is still there. The second result
-	// is set only if nothing was tried.
-	DeleteMany(ctx context.Context, keys []string) ([]error, error)
+	// DeleteMany deletes up to MaxPage objects, as Delete does. The result has one
+	// element for each target, in order. The error is set only if nothing was tried.
+	DeleteMany(ctx context.Context, targets []Target) ([]Deleted, error)
 
-	// List returns a page of the keys in ascending order of their bytes.
+	// List returns a page of the keys in ascending order of their bytes. What is
+	// hidden behind a delete marker is not there.
 	List(ctx context.Context, opts *ListOptions) (*Page, error)
+
+	// Versioning says whether the bucket keeps versions.
+	Versioning(ctx context.Context) (Versioning, error)
+
+	// SetVersioning changes that, to Enabled or Suspended: a bucket that once kept
+	// versions has them until each is deleted.
+	SetVersioning(ctx context.Context, v Versioning) error
+
+	// ListVersions returns a page of all versions and delete markers, by key and
+	// then from the latest to the oldest.
+	ListVersions(ctx context.Context, opts *ListVersionsOptions) (*VersionsPage, error)
 
 	// Tags returns the tags of an object, which may be none.
 	Tags(ctx context.Context, key string, opts *GetOptions) (map[string]string, error)
@@ -131,6 +148,32 @@ type BucketInfo struct {
 	Created time.Time
 }
 
+// Versioning says whether a bucket keeps the versions of its objects.
+type Versioning string
+
+// The states of a bucket.
+const (
+	Unversioned Versioning = ""          // it never kept any: what is overwritten or deleted is gone
+	Enabled     Versioning = "Enabled"   // each write makes a version with an id of its own
+	Suspended   Versioning = "Suspended" // each write replaces the null version; others stay
+)
+
+// Target names an object to delete.
+type Target struct {
+	Key     string
+	Version string // "" is the current one
+}
+
+// Deleted is what became of a Target.
+type Deleted struct {
+	// Version is the id of the version that is gone or, if Marker is set and none
+	// was named, of the delete marker that was made. "" in a bucket without versions.
+	Version string
+	Marker  bool // what was made, or what is gone, is a delete marker
+	// Err is why the object is still there. It is nil from Delete, whose second result it is.
+	Err error
+}
+
 // Attributes are what an object carries besides its content. All but User are
 // the HTTP headers of the same names, kept as given.
 type Attributes struct {
@@ -149,11 +192,19 @@ type Info struct {
 	Size      int64
 	ETag      string // without quotation marks
 	ModTime   time.Time
-	Version   string // version id; "" in a bucket without versions
+	Version   string // version id; "" in a bucket that is Unversioned
 	Checksums Checksums
 	Parts     int // number of parts it was uploaded in; 0 if it was put whole
 	TagCount  int
+	SSE       Encryption
 	Attributes
+}
+
+// Encryption says how an object is encrypted at rest. The zero value is: not by request.
+type Encryption struct {
+	Algorithm      string // "AES256" or "aws:kms"; "AES256" with a CustomerKeyMD5 for SSE-C
+	KMSKeyID       string // of "aws:kms"
+	CustomerKeyMD5 string // SSE-C: base64 of the MD5 of the key, as S3 names it; nothing else is kept of the key
 }
 
 // Object is an object that is open for reading.
@@ -191,8 +242,9 @@ type Conditions struct {
 
 // SSE asks for encryption at rest. The zero value asks for none.
 type SSE struct {
-	Algorithm   string // "AES256" or "aws:kms"
-	KMSKeyID    string
+	Algorithm   string // "AES256" or "aws:kms"; "" with a CustomerKey
+	KMSKeyID    string // of "aws:kms"; "" is the default key
+	KMSContext  string // of "aws:kms": base64 of a JSON object of strings; needed for nothing but the key service
 	CustomerKey []byte // SSE-C: the key itself, 32 bytes
 }
 
@@ -239,9 +291,10 @@ type PutOptions struct {
 
 // CopyOptions are the options of Copy.
 type CopyOptions struct {
-	From    Bucket // the bucket of the source; nil is this one
-	Version string // of the source
-	Source  Conditions
+	From      Bucket // the bucket of the source; nil is this one
+	Version   string // of the source
+	Source    Conditions
+	SourceKey []byte // the CustomerKey of the source, if it is kept with one
 	// Replace gives the copy the Attributes of Put instead of those of its
 	// source, and ReplaceTags its Tags. Of Put, Attributes (with Replace), Tags
 	// (with ReplaceTags), IfMatch, IfNoneMatch, Algorithm and SSE are used.
@@ -251,7 +304,7 @@ type CopyOptions struct {
 
 // DeleteOptions are the options of Delete.
 type DeleteOptions struct {
-	Version string
+	Version string   // delete this version for good, be it a delete marker
 	IfMatch []string // delete only an object with one of these entity tags
 }
 
@@ -283,6 +336,38 @@ type Page struct {
 	Next     string   // the After of the next page: the last key or prefix in this one
 }
 
+// Version is a version of an object, or a delete marker.
+type Version struct {
+	Info          // of a delete marker Key, Version and ModTime are set
+	Latest   bool // the current one
+	IsMarker bool
+}
+
+// ListVersionsOptions are the options of ListVersions.
+type ListVersionsOptions struct {
+	Prefix    string // as in ListOptions
+	Delimiter string
+	// AfterKey lists only versions of greater keys, and with AfterVersion those of
+	// AfterKey, too, that come after this one. A rolled-up prefix as AfterKey
+	// leaves out the keys that it stands for, as in ListOptions.
+	AfterKey     string
+	AfterVersion string
+	// Limit is the most entries, versions and prefixes together; 0 means MaxPage.
+	// Fewer may be returned, with More set.
+	Limit  int
+	Ranges []KeyRange // as in ListOptions
+}
+
+// VersionsPage is part of a list of versions.
+type VersionsPage struct {
+	Versions []Version // Attributes, Parts and TagCount need not be set
+	Prefixes []string  // rolled up by the delimiter, ascending
+	More     bool      // there is more after NextKey and NextVersion
+	// NextKey and NextVersion are the AfterKey and AfterVersion of the next page.
+	NextKey     string
+	NextVersion string
+}
+
 // Upload is a multipart upload.
 type Upload struct {
 	Key       string
@@ -291,6 +376,7 @@ type Upload struct {
 	Started   time.Time
 	Algorithm Algorithm
 	Type      ChecksumType
+	SSE       Encryption
 }
 
 // Part is a part of an upload.
@@ -323,11 +409,12 @@ type PartOptions struct {
 // CopyPartOptions are the options of CopyPart.
 type CopyPartOptions struct {
 	UploadOptions
-	From    Bucket // the bucket of the source; nil is this one
-	Version string // of the source
-	Source  Conditions
-	Range   *Range // nil is the whole object; it must lie within the object, else ErrRange
-	SSE     SSE
+	From      Bucket // the bucket of the source; nil is this one
+	Version   string // of the source
+	Source    Conditions
+	SourceKey []byte // the CustomerKey of the source, if it is kept with one
+	Range     *Range // nil is the whole object; it must lie within the object, else ErrRange
+	SSE       SSE    // the CustomerKey of the upload, if it has one
 }
 
 // ListPartsOptions are the options of ListParts.

@@ -121,7 +121,8 @@ func TestBrokenDownload(t *testing.T) {
 		ModifyResponse: func(r *http.Response) error {
 			if strings.HasSuffix(r.Request.URL.Path, "/big") {
 				r.Body = io.NopCloser(io.LimitReader(r.Body, 1000))
-				return bucket.Delete(context.Background(), "public/big", nil)
+				_, err := bucket.Delete(context.Background(), "public/big", nil)
+				return err
 			}
 			return nil
 		},

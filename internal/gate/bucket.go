@@ -121,45 +121,89 @@ func (b *bucket) Copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	return info, err
 }
 
-func (b *bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
+func (b *bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) (*store.Deleted, error) {
 	o := or(opts)
 	a := onWrite(access.Delete, o.IfMatch)
 	if o.Version != "" {
 		a |= access.Versions
 	}
 	if err := b.may(ctx, "delete", key, a); err != nil {
-		return err
+		return nil, err
 	}
-	return b.hide(ctx, "delete", key, b.b.Delete(ctx, key, opts))
+	gone, err := b.b.Delete(ctx, key, opts)
+	return gone, b.hide(ctx, "delete", key, err)
 }
 
-func (b *bucket) DeleteMany(ctx context.Context, keys []string) ([]error, error) {
-	if len(keys) > store.MaxPage {
+func (b *bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]store.Deleted, error) {
+	if len(targets) > store.MaxPage {
 		return nil, &store.Error{Op: "delete many", Bucket: b.name, Err: errTooMany}
 	}
-	errs := make([]error, len(keys))
-	var allowed []string
+	all := make([]store.Deleted, len(targets))
+	var allowed []store.Target
 	var at []int
-	for i, key := range keys {
-		errs[i] = b.may(ctx, "delete", key, access.Delete)
+	for i, t := range targets {
+		a := access.Delete
+		if t.Version != "" {
+			a |= access.Versions
+		}
+		err := b.may(ctx, "delete", t.Key, a)
 		switch {
-		case errs[i] == nil:
-			allowed, at = append(allowed, key), append(at, i)
-		case errors.Is(errs[i], store.ErrNoBucket):
-			return nil, errs[i]
+		case err == nil:
+			allowed, at = append(allowed, t), append(at, i)
+		case errors.Is(err, store.ErrNoBucket):
+			return nil, err
+		default:
+			all[i].Err = err
 		}
 	}
 	if len(allowed) == 0 {
-		return errs, nil
+		return all, nil
 	}
 	done, err := b.b.DeleteMany(ctx, allowed)
 	if err != nil {
 		return nil, err
 	}
-	for i, err := range done {
-		errs[at[i]] = err
+	for i, d := range done {
+		all[at[i]] = d
 	}
-	return errs, nil
+	return all, nil
+}
+
+// Versioning is for those who may list something in the bucket.
+func (b *bucket) Versioning(ctx context.Context) (store.Versioning, error) {
+	_, err := b.visible(ctx, "get versioning of", b.name, "")
+	if err == nil {
+		err = b.missing
+	}
+	if err != nil {
+		return "", err
+	}
+	return b.b.Versioning(ctx)
+}
+
+// SetVersioning is for operators alone.
+func (b *bucket) SetVersioning(ctx context.Context, v store.Versioning) error {
+	if err := b.operate(ctx, "set versioning of", b.name); err != nil {
+		return err
+	}
+	return b.b.SetVersioning(ctx, v)
+}
+
+// ListVersions shows what a list may show, to those whom a rule gives versions there.
+func (b *bucket) ListVersions(ctx context.Context, opts *store.ListVersionsOptions) (*store.VersionsPage, error) {
+	o := or(opts)
+	if err := b.ask(ctx, "list versions", b.name, o.Prefix, access.List|access.Versions); err != nil {
+		return nil, err
+	}
+	ranges, err := b.visible(ctx, "list versions", b.name, o.Prefix)
+	if err == nil {
+		err = b.missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Ranges = intersect(ranges, o.Ranges)
+	return b.b.ListVersions(ctx, &o)
 }
 
 func (b *bucket) List(ctx context.Context, opts *store.ListOptions) (*store.Page, error) {

@@ -180,17 +180,17 @@ func TestDeleteManyKeepsWhatMayNotBeDeleted(t *testing.T) {
 		w.put(key, "content")
 	}
 	w.svc.take()
-	errs, err := w.as(alice).DeleteMany(t.Context(), keys)
+	done, err := w.as(alice).DeleteMany(t.Context(), targets(keys...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []error{fs.ErrPermission, nil, fs.ErrInvalid, fs.ErrPermission, nil, nil, fs.ErrPermission, fs.ErrInvalid, nil}
-	if len(errs) != len(want) {
-		t.Fatalf("%d results for %d keys", len(errs), len(keys))
+	if len(done) != len(want) {
+		t.Fatalf("%d results for %d keys", len(done), len(keys))
 	}
 	for i, key := range keys {
-		if !errors.Is(errs[i], want[i]) {
-			t.Errorf("%q: %v, want %v", key, errs[i], want[i])
+		if !errors.Is(done[i].Err, want[i]) {
+			t.Errorf("%q: %v, want %v", key, done[i].Err, want[i])
 		}
 	}
 	if got := w.svc.take(); !slices.Equal(got, []string{"media DeleteMany public/1 public/2 trash/none trash/1"}) {
@@ -202,11 +202,11 @@ func TestDeleteManyKeepsWhatMayNotBeDeleted(t *testing.T) {
 		}
 	}
 	w.svc.take()
-	errs, err = w.as(guest).DeleteMany(t.Context(), []string{"public/1"})
-	if err != nil || len(errs) != 1 {
-		t.Fatal(errs, err)
+	done, err = w.as(guest).DeleteMany(t.Context(), targets("public/1"))
+	if err != nil || len(done) != 1 {
+		t.Fatal(done, err)
 	}
-	w.denied("all", errs[0])
+	w.denied("all", done[0].Err)
 }
 
 // TestConditionsTellOfTheContent needs the right to read it.
@@ -225,7 +225,7 @@ func TestConditionsTellOfTheContent(t *testing.T) {
 		w.denied("copy", err)
 		_, err = b.CompleteUpload(t.Context(), "drop/x", id, []store.Part{{Number: 1}}, &store.CompleteOptions{IfMatch: match})
 		w.denied("complete upload", err)
-		w.denied("delete", b.Delete(t.Context(), "trash/x", &store.DeleteOptions{IfMatch: match}))
+		w.denied("delete", second(b.Delete(t.Context(), "trash/x", &store.DeleteOptions{IfMatch: match})))
 	}
 	// To write only what is not there yet asks for no more than to write.
 	if _, err := b.Put(t.Context(), "drop/x", strings.NewReader("y"), &store.PutOptions{IfNoneMatch: []string{"*"}}); !errors.Is(err, fs.ErrExist) {
@@ -242,10 +242,10 @@ func TestVersionsAreDeletedByTheRightToVersions(t *testing.T) {
 	w.put("public/x", "content")
 	w.put("admin/x", "content")
 	w.svc.take()
-	w.denied("public", w.as(alice).Delete(t.Context(), "public/x", &store.DeleteOptions{Version: "1"}))
+	w.denied("public", second(w.as(alice).Delete(t.Context(), "public/x", &store.DeleteOptions{Version: "1"})))
 	// The store has no versions, but it was asked.
-	w.fails("admin", w.as(bob).Delete(t.Context(), "admin/x", &store.DeleteOptions{Version: "1"}), errors.ErrUnsupported)
-	w.fails("operator", w.operator().Delete(t.Context(), "public/x", &store.DeleteOptions{Version: "1"}), errors.ErrUnsupported)
+	w.fails("admin", second(w.as(bob).Delete(t.Context(), "admin/x", &store.DeleteOptions{Version: "1"})), errors.ErrUnsupported)
+	w.fails("operator", second(w.operator().Delete(t.Context(), "public/x", &store.DeleteOptions{Version: "1"})), errors.ErrUnsupported)
 	if w.content("public/x") == "" || w.content("admin/x") == "" {
 		t.Error("an object is gone")
 	}

@@ -222,14 +222,42 @@ func (b *countingBucket) Copy(ctx context.Context, dst, src string, o *store.Cop
 	return b.Bucket.Copy(ctx, dst, src, o)
 }
 
-func (b *countingBucket) Delete(ctx context.Context, key string, o *store.DeleteOptions) error {
+func (b *countingBucket) Delete(ctx context.Context, key string, o *store.DeleteOptions) (*store.Deleted, error) {
 	b.note("Delete")
 	return b.Bucket.Delete(ctx, key, o)
 }
 
-func (b *countingBucket) DeleteMany(ctx context.Context, keys []string) ([]error, error) {
-	b.note("DeleteMany " + strings.Join(keys, " "))
-	return b.Bucket.DeleteMany(ctx, keys)
+func (b *countingBucket) DeleteMany(ctx context.Context, targets []store.Target) ([]store.Deleted, error) {
+	call := "DeleteMany"
+	for _, t := range targets {
+		call += " " + t.Key
+	}
+	b.note(call)
+	return b.Bucket.DeleteMany(ctx, targets)
+}
+
+func (b *countingBucket) Versioning(ctx context.Context) (store.Versioning, error) {
+	b.note("Versioning")
+	return b.Bucket.Versioning(ctx)
+}
+
+func (b *countingBucket) SetVersioning(ctx context.Context, v store.Versioning) error {
+	b.note("SetVersioning")
+	return b.Bucket.SetVersioning(ctx, v)
+}
+
+func (b *countingBucket) ListVersions(ctx context.Context, o *store.ListVersionsOptions) (*store.VersionsPage, error) {
+	b.note("ListVersions")
+	return b.Bucket.ListVersions(ctx, o)
+}
+
+// targets are the current objects of these keys.
+func targets(keys ...string) []store.Target {
+	all := make([]store.Target, len(keys))
+	for i, key := range keys {
+		all[i].Key = key
+	}
+	return all
 }
 
 func (b *countingBucket) List(ctx context.Context, o *store.ListOptions) (*store.Page, error) {

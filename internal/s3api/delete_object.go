@@ -12,7 +12,7 @@ func deleteObject(c *call) error {
 		return err
 	}
 	opts := &store.DeleteOptions{IfMatch: etags(c.value("if-match"))}
-	if err := b.Delete(c.ctx, c.target.key, opts); err != nil {
+	if _, err := b.Delete(c.ctx, c.target.key, opts); err != nil {
 		return err
 	}
 	c.header(http.StatusNoContent)

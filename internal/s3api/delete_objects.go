@@ -41,7 +41,7 @@ func deleteObjects(c *call) error {
 		return err
 	}
 	errs := make([]error, len(req.Objects))
-	var keys []string
+	var targets []store.Target
 	var at []int
 	for i, o := range req.Objects {
 		switch {
@@ -51,17 +51,17 @@ func deleteObjects(c *call) error {
 			errs[i] = newError("InvalidArgument", "The key is empty.")
 		default:
 			if errs[i] = checkKey(o.Key); errs[i] == nil {
-				keys, at = append(keys, o.Key), append(at, i)
+				targets, at = append(targets, store.Target{Key: o.Key}), append(at, i)
 			}
 		}
 	}
-	if len(keys) > 0 {
-		done, err := b.DeleteMany(c.ctx, keys)
+	if len(targets) > 0 {
+		done, err := b.DeleteMany(c.ctx, targets)
 		if err != nil {
 			return err
 		}
-		for i, err := range done {
-			errs[at[i]] = err
+		for i, d := range done {
+			errs[at[i]] = d.Err
 		}
 	}
 	x := newXML()

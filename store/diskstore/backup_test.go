@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/cubby-storage/cubby/store"
 )
 
 // TestBackup backs up a store that is written to, and opens the copy.
@@ -45,7 +47,7 @@ func TestBackup(t *testing.T) {
 				t.Errorf("%s: %s %s: %s", f.Kind, f.Key, f.Blob, f.Text)
 			}
 			// What happens to the store afterwards is nothing to the copy.
-			if err := b.Delete(t.Context(), "answered3", nil); err != nil {
+			if _, err := b.Delete(t.Context(), "answered3", nil); err != nil {
 				t.Fatal(err)
 			}
 			restored := openStore(t, dir, nil)
@@ -105,7 +107,7 @@ func TestHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.DeleteMany(t.Context(), []string{"deleted", "read"}); err != nil {
+	if _, err := b.DeleteMany(t.Context(), []store.Target{{Key: "deleted"}, {Key: "read"}}); err != nil {
 		t.Fatal(err)
 	}
 	put(t, b, "replaced", noise(10))
@@ -122,7 +124,7 @@ func TestHold(t *testing.T) {
 	if _, err := b.Stat(t.Context(), "read", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Stat: %v, want fs.ErrNotExist", err)
 	}
-	if err := b.Delete(t.Context(), "replaced", nil); err != nil {
+	if _, err := b.Delete(t.Context(), "replaced", nil); err != nil {
 		t.Error(err)
 	}
 }

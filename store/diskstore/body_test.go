@@ -144,7 +144,7 @@ func TestReadersKeepContent(t *testing.T) {
 	for i, key := range keys {
 		if i%2 == 0 {
 			put(t, b, key, []byte("other"))
-		} else if err := b.Delete(t.Context(), key, nil); err != nil {
+		} else if _, err := b.Delete(t.Context(), key, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestShare(t *testing.T) {
 		t.Errorf("%d files, want 1", n)
 	}
 	for _, key := range []string{"parts", "copy", "slices", "copy2"} {
-		if err := b.Delete(ctx, key, nil); err != nil {
+		if _, err := b.Delete(ctx, key, nil); err != nil {
 			t.Fatal(err)
 		}
 		check(t, s)

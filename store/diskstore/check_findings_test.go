@@ -256,7 +256,8 @@ func busyWrite(ctx context.Context, b store.Bucket, writer, n int) error {
 		}
 		return err
 	case 4:
-		return b.Delete(ctx, key, nil)
+		_, err := b.Delete(ctx, key, nil)
+		return err
 	}
 	u, err := b.CreateUpload(ctx, key, &store.PutOptions{Owner: key})
 	if err != nil {

@@ -66,7 +66,8 @@ func (w crashWrite) do(ctx context.Context, b store.Bucket) error {
 	parts := w.parts()
 	switch len(parts) {
 	case 0:
-		return b.Delete(ctx, w.key(), nil)
+		_, err := b.Delete(ctx, w.key(), nil)
+		return err
 	case 1:
 		_, err := b.Put(ctx, w.key(), bytes.NewReader(parts[0]), opts)
 		return err

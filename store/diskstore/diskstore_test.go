@@ -65,11 +65,11 @@ func empty(t *testing.T, s *Store) {
 			if page, err = b.List(ctx, nil); err != nil {
 				t.Fatal(err)
 			}
-			var keys []string
+			var targets []store.Target
 			for _, o := range page.Objects {
-				keys = append(keys, o.Key)
+				targets = append(targets, store.Target{Key: o.Key})
 			}
-			if _, err := b.DeleteMany(ctx, keys); err != nil {
+			if _, err := b.DeleteMany(ctx, targets); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -26,7 +26,7 @@ func TestReopen(t *testing.T) {
 		put(t, b, "file", large[:1<<20])
 		putParts(t, b, "parts", large[:store.MinPartSize], large[store.MinPartSize:])
 		put(t, b, "gone", large[:1<<20])
-		if err := b.Delete(t.Context(), "gone", nil); err != nil {
+		if _, err := b.Delete(t.Context(), "gone", nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {

@@ -51,7 +51,7 @@ func TestReserve(t *testing.T) {
 	if !bytes.Equal(get(t, b, "file"), large) {
 		t.Error("content is another on a full disk")
 	}
-	if err := b.Delete(t.Context(), "file", nil); err != nil {
+	if _, err := b.Delete(t.Context(), "file", nil); err != nil {
 		t.Errorf("delete: %v", err)
 	}
 }
@@ -116,7 +116,8 @@ func TestFullIndex(t *testing.T) {
 	wg.Wait()
 	_, err := b.Put(t.Context(), "other", bytes.NewReader(large), nil)
 	wantNoSpace(t, "put", err)
-	wantNoSpace(t, "delete", b.Delete(t.Context(), "file", nil))
+	_, err = b.Delete(t.Context(), "file", nil)
+	wantNoSpace(t, "delete", err)
 	full.Store(false)
 	if !bytes.Equal(get(t, b, "file"), large) {
 		t.Error("content is another after the disk was full")

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -213,8 +214,11 @@ func (b *Bucket) checkWrite(ctx context.Context, key string, opts *store.PutOpti
 }
 
 // Delete implements store.Bucket.
-func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
-	return b.fail("delete", key, b.delete(ctx, key, opts))
+func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) (*store.Deleted, error) {
+	if err := b.delete(ctx, key, opts); err != nil {
+		return nil, b.fail("delete", key, err)
+	}
+	return new(store.Deleted), nil
 }
 
 func (b *Bucket) delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
@@ -242,20 +246,35 @@ func (b *Bucket) delete(ctx context.Context, key string, opts *store.DeleteOptio
 }
 
 // DeleteMany implements store.Bucket.
-func (b *Bucket) DeleteMany(ctx context.Context, keys []string) ([]error, error) {
-	if len(keys) > store.MaxPage {
-		err := fmt.Errorf("%d keys, at most %d are allowed: %w", len(keys), store.MaxPage, fs.ErrInvalid)
+func (b *Bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]store.Deleted, error) {
+	if len(targets) > store.MaxPage {
+		err := fmt.Errorf("%d keys, at most %d are allowed: %w", len(targets), store.MaxPage, fs.ErrInvalid)
 		return nil, b.fail("delete many", "", err)
 	}
 	if err := b.rlock(ctx); err != nil {
 		return nil, b.fail("delete many", "", err)
 	}
 	b.mu.RUnlock()
-	errs := make([]error, len(keys))
-	for i, key := range keys {
-		errs[i] = b.Delete(ctx, key, nil)
+	done := make([]store.Deleted, len(targets))
+	for i, t := range targets {
+		_, done[i].Err = b.Delete(ctx, t.Key, &store.DeleteOptions{Version: t.Version})
 	}
-	return errs, nil
+	return done, nil
+}
+
+// Versioning implements store.Bucket.
+func (b *Bucket) Versioning(ctx context.Context) (store.Versioning, error) {
+	return store.Unversioned, nil
+}
+
+// SetVersioning implements store.Bucket. The bucket keeps no versions.
+func (b *Bucket) SetVersioning(context.Context, store.Versioning) error {
+	return b.fail("set versioning", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
+}
+
+// ListVersions implements store.Bucket. The bucket keeps no versions.
+func (b *Bucket) ListVersions(context.Context, *store.ListVersionsOptions) (*store.VersionsPage, error) {
+	return nil, b.fail("list versions", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
 }
 
 // List implements store.Bucket.

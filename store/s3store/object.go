@@ -221,7 +221,7 @@ func contentRange(s string) (offset, total int64, ok bool) {
 }
 
 // Delete removes the object.
-func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
+func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) (*store.Deleted, error) {
 	if opts == nil {
 		opts = new(store.DeleteOptions)
 	}
@@ -235,29 +235,32 @@ func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptio
 			err = nil // Some services say so although the object is as wished.
 		}
 	}
-	return b.fail("delete", key, err)
+	if err != nil {
+		return nil, b.fail("delete", key, err)
+	}
+	return new(store.Deleted), nil
 }
 
 // DeleteMany deletes up to [store.MaxPage] objects.
-func (b *Bucket) DeleteMany(ctx context.Context, keys []string) ([]error, error) {
+func (b *Bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]store.Deleted, error) {
 	const op = "delete many"
-	if len(keys) > store.MaxPage {
-		return nil, b.fail(op, "", fmt.Errorf("%d keys, at most %d are allowed: %w", len(keys), store.MaxPage, fs.ErrInvalid))
+	if len(targets) > store.MaxPage {
+		return nil, b.fail(op, "", fmt.Errorf("%d keys, at most %d are allowed: %w", len(targets), store.MaxPage, fs.ErrInvalid))
 	}
-	results := make([]error, len(keys))
+	results := make([]store.Deleted, len(targets))
 	var del types.Delete
-	at := map[string][]int{}
-	for i, key := range keys {
-		switch err := store.CheckKey(key); {
+	at := map[store.Target][]int{}
+	for i, t := range targets {
+		switch err := store.CheckKey(t.Key); {
 		case err != nil:
-			results[i] = b.fail(op, key, err)
-		case !inXML(key):
-			results[i] = b.Delete(ctx, key, nil)
+			results[i].Err = b.fail(op, t.Key, err)
+		case !inXML(t.Key):
+			_, results[i].Err = b.Delete(ctx, t.Key, &store.DeleteOptions{Version: t.Version})
 		default:
-			if at[key] == nil {
-				del.Objects = append(del.Objects, types.ObjectIdentifier{Key: &keys[i]})
+			if at[t] == nil {
+				del.Objects = append(del.Objects, types.ObjectIdentifier{Key: &t.Key, VersionId: optional(t.Version)})
 			}
-			at[key] = append(at[key], i)
+			at[t] = append(at[t], i)
 		}
 	}
 	if len(del.Objects) == 0 {
@@ -274,11 +277,26 @@ func (b *Bucket) DeleteMany(ctx context.Context, keys []string) ([]error, error)
 		if errors.Is(cause, fs.ErrNotExist) {
 			continue
 		}
-		for _, i := range at[key] {
-			results[i] = b.fail(op, key, &ServiceError{Code: code, Message: aws.ToString(e.Message), cause: cause})
+		for _, i := range at[store.Target{Key: key, Version: aws.ToString(e.VersionId)}] {
+			results[i].Err = b.fail(op, key, &ServiceError{Code: code, Message: aws.ToString(e.Message), cause: cause})
 		}
 	}
 	return results, nil
+}
+
+// Versioning implements store.Bucket.
+func (b *Bucket) Versioning(ctx context.Context) (store.Versioning, error) {
+	return store.Unversioned, nil
+}
+
+// SetVersioning implements store.Bucket. The bucket keeps no versions.
+func (b *Bucket) SetVersioning(context.Context, store.Versioning) error {
+	return b.fail("set versioning", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
+}
+
+// ListVersions implements store.Bucket. The bucket keeps no versions.
+func (b *Bucket) ListVersions(context.Context, *store.ListVersionsOptions) (*store.VersionsPage, error) {
+	return nil, b.fail("list versions", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
 }
 
 // inXML reports whether XML can hold the text.

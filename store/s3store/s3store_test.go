@@ -470,13 +470,13 @@ func TestDeleteMany(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	errs, err := b.DeleteMany(t.Context(), []string{"a", "b&c", "bell\a", "", "b&c"})
+	done, err := b.DeleteMany(t.Context(), []store.Target{{Key: "a"}, {Key: "b&c"}, {Key: "bell\a"}, {}, {Key: "b&c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []error{nil, fs.ErrPermission, nil, fs.ErrInvalid, fs.ErrPermission} {
-		if !errors.Is(errs[i], want) {
-			t.Errorf("key %d: error is %v, want %v", i, errs[i], want)
+		if !errors.Is(done[i].Err, want) {
+			t.Errorf("key %d: error is %v, want %v", i, done[i].Err, want)
 		}
 	}
 	var paths []string

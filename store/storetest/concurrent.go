@@ -87,7 +87,7 @@ func testConcurrent(e *env) {
 	}
 	wg.Go(func() {
 		for range rounds / 3 {
-			e.succeeds(e.b.Delete(ctx, "k", nil), "delete")
+			e.succeeds(e.remove(ctx, "k", nil), "delete")
 		}
 	})
 	check := func(info *store.Info) byte {
@@ -159,7 +159,7 @@ func testConcurrentKeys(e *env) {
 				e.succeeds(err, "put")
 				_, err = e.b.Put(e.Context(), k+"-", strings.NewReader(k), nil)
 				e.succeeds(err, "put")
-				e.succeeds(e.b.Delete(e.Context(), k+"-", nil), "delete")
+				e.delete(k + "-")
 			}
 		})
 	}

@@ -215,11 +215,11 @@ func testCancelled(e *env) {
 	canceled(err, "put")
 	_, err = e.b.Copy(ctx, "new", "k", nil)
 	canceled(err, "copy")
-	canceled(e.b.Delete(ctx, "k", nil), "delete")
-	if errs, err := e.b.DeleteMany(ctx, []string{"k"}); err != nil {
+	canceled(e.remove(ctx, "k", nil), "delete")
+	if done, err := e.b.DeleteMany(ctx, targets("k")); err != nil {
 		canceled(err, "delete many")
 	} else {
-		canceled(errs[0], "delete many")
+		canceled(done[0].Err, "delete many")
 	}
 	_, err = e.b.List(ctx, nil)
 	canceled(err, "list")

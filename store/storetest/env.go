@@ -120,9 +120,24 @@ func (e *env) unchanged(info *store.Info, content string) {
 
 func (e *env) delete(key string) {
 	e.Helper()
-	if err := e.b.Delete(e.Context(), key, nil); err != nil {
+	if err := e.remove(e.Context(), key, nil); err != nil {
 		e.Fatalf("delete %s: %v", short(key), err)
 	}
+}
+
+// remove is Delete where only the error is looked at.
+func (e *env) remove(ctx context.Context, key string, opts *store.DeleteOptions) error {
+	_, err := e.b.Delete(ctx, key, opts)
+	return err
+}
+
+// targets are the current objects of these keys.
+func targets(keys ...string) []store.Target {
+	all := make([]store.Target, len(keys))
+	for i, key := range keys {
+		all[i].Key = key
+	}
+	return all
 }
 
 func (e *env) tags(key string) map[string]string {

@@ -177,7 +177,7 @@ func testBadKeys(e *env) {
 		e.fails(err, want, "stat "+short(key))
 		_, err = e.b.Get(ctx, key, nil)
 		e.fails(err, want, "get "+short(key))
-		e.fails(e.b.Delete(ctx, key, nil), want, "delete "+short(key))
+		e.fails(e.remove(ctx, key, nil), want, "delete "+short(key))
 		_, err = e.b.Copy(ctx, key, "a", nil)
 		e.fails(err, want, "copy to "+short(key))
 		_, err = e.b.Copy(ctx, "a", key, nil)

@@ -80,9 +80,9 @@ func (l limited) Copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	return l.Bucket.Copy(ctx, dst, src, opts)
 }
 
-func (l limited) Delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
+func (l limited) Delete(ctx context.Context, key string, opts *store.DeleteOptions) (*store.Deleted, error) {
 	if opts != nil && len(opts.IfMatch) > 0 {
-		return unless(false, errors.ErrUnsupported)
+		return nil, unless(false, errors.ErrUnsupported)
 	}
 	return l.Bucket.Delete(ctx, key, opts)
 }

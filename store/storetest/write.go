@@ -191,8 +191,8 @@ func testDelete(e *env) {
 	e.delete("k")
 	e.missing("k")
 	e.holds("k/below", "below")
-	e.succeeds(e.b.Delete(e.Context(), "k", nil), "delete of a missing key")
-	e.succeeds(e.b.Delete(e.Context(), "never", nil), "delete of a missing key")
+	e.succeeds(e.remove(e.Context(), "k", nil), "delete of a missing key")
+	e.succeeds(e.remove(e.Context(), "never", nil), "delete of a missing key")
 	e.put("k", "again", nil)
 	e.holds("k", "again")
 }
@@ -202,7 +202,7 @@ func testDeleteConditions(e *env) {
 		return
 	}
 	del := func(key string, tags ...string) error {
-		return e.b.Delete(e.Context(), key, &store.DeleteOptions{IfMatch: tags})
+		return e.remove(e.Context(), key, &store.DeleteOptions{IfMatch: tags})
 	}
 	e.fails(del("k", "*"), fs.ErrNotExist, "delete of a missing key with IfMatch *")
 	e.fails(del("k", "tag"), fs.ErrNotExist, "delete of a missing key with IfMatch")
@@ -237,38 +237,38 @@ func testDeleteMany(e *env) {
 	if (n-1)%2 == 0 || (n-1)%3 == 0 {
 		rest = append(rest, "many/"+strconv.Itoa(n-1))
 	}
-	errs, err := e.b.DeleteMany(e.Context(), keys)
+	done, err := e.b.DeleteMany(e.Context(), targets(keys...))
 	if err != nil {
 		e.Fatalf("delete many: %v", err)
 	}
-	if len(errs) != n {
-		e.Fatalf("delete many: %d results, want one for each of %d keys", len(errs), n)
+	if len(done) != n {
+		e.Fatalf("delete many: %d results, want one for each of %d keys", len(done), n)
 	}
-	for i, err := range errs {
-		if err != nil {
-			e.Errorf("delete many: %s: %v", short(keys[i]), err)
+	for i, d := range done {
+		if d.Err != nil {
+			e.Errorf("delete many: %s: %v", short(keys[i]), d.Err)
 		}
 	}
 	e.wantKeys(rest)
 
-	errs, err = e.b.DeleteMany(e.Context(), nil)
-	if err != nil || len(errs) != 0 {
-		e.Errorf("delete many of no keys: %v, %v, want no results", errs, err)
+	done, err = e.b.DeleteMany(e.Context(), nil)
+	if err != nil || len(done) != 0 {
+		e.Errorf("delete many of no keys: %v, %v, want no results", done, err)
 	}
-	errs, err = e.b.DeleteMany(e.Context(), []string{"many", "", "other"})
-	if err != nil || len(errs) != 3 {
-		e.Fatalf("delete many with an empty key: %v, %v, want three results", errs, err)
+	done, err = e.b.DeleteMany(e.Context(), targets("many", "", "other"))
+	if err != nil || len(done) != 3 {
+		e.Fatalf("delete many with an empty key: %v, %v, want three results", done, err)
 	}
-	e.succeeds(errs[0], "delete many, good key")
-	e.fails(errs[1], fs.ErrInvalid, "delete many, empty key")
-	e.succeeds(errs[2], "delete many, good key")
+	e.succeeds(done[0].Err, "delete many, good key")
+	e.fails(done[1].Err, fs.ErrInvalid, "delete many, empty key")
+	e.succeeds(done[2].Err, "delete many, good key")
 	e.wantKeys(rest[2:])
 
 	e.put("k", "content", nil)
-	errs, err = e.b.DeleteMany(e.Context(), append(make([]string, store.MaxPage), "k"))
+	done, err = e.b.DeleteMany(e.Context(), targets(append(make([]string, store.MaxPage), "k")...))
 	e.fails(err, fs.ErrInvalid, "delete many of more than MaxPage keys")
-	if errs != nil {
-		e.Errorf("delete many of more than MaxPage keys: %d results, want none", len(errs))
+	if done != nil {
+		e.Errorf("delete many of more than MaxPage keys: %d results, want none", len(done))
 	}
 	e.holds("k", "content")
 }

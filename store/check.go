@@ -44,8 +44,10 @@ func CheckBucketName(name string) error {
 	if strings.Contains(name, "..") {
 		return bad("must not hold two dots in a row")
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return bad("must not be an IP address")
+	if strings.Trim(name, ".0123456789") == "" { // to parse what is no address costs much
+		if _, err := netip.ParseAddr(name); err == nil {
+			return bad("must not be an IP address")
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -132,6 +133,20 @@ func (a Algorithm) CheckType(t ChecksumType) error {
 	return nil
 }
 
+// DigestError is the error for content that does not have a checksum given for it.
+// It matches ErrDigest.
+type DigestError struct {
+	Algorithm Algorithm // "" is the MD5
+	Got, Want string    // in base64, but the MD5 that was wanted in hexadecimal, as S3 tells it
+}
+
+func (e *DigestError) Error() string {
+	return string(cmp.Or(e.Algorithm, "Content-MD5")) + ": " + ErrDigest.Error()
+}
+
+// Unwrap returns ErrDigest.
+func (e *DigestError) Unwrap() error { return ErrDigest }
+
 // Digester checks content on its way into a driver: it counts the bytes, makes
 // the MD5 for the entity tag and whichever checksums are wanted, each once, and
 // compares them at the end with what the options said.
@@ -196,7 +211,7 @@ func (d *Digester) Read(p []byte) (int, error) {
 func (d *Digester) Sum() (size int64, etag string, sums Checksums, err error) {
 	sum := d.md5.Sum(nil)
 	if d.want != nil && string(d.want) != string(sum) {
-		return 0, "", Checksums{}, fmt.Errorf("Content-MD5: %w", ErrDigest)
+		return 0, "", Checksums{}, &DigestError{Got: base64.StdEncoding.EncodeToString(sum), Want: hex.EncodeToString(d.want)}
 	}
 	given := d.given
 	if d.trailer != nil {
@@ -213,7 +228,7 @@ func (d *Digester) Sum() (size int64, etag string, sums Checksums, err error) {
 	for _, h := range d.hashes {
 		v := base64.StdEncoding.EncodeToString(h.h.Sum(nil))
 		if g := given.Get(h.a); g != "" && g != v {
-			return 0, "", Checksums{}, fmt.Errorf("%s: %w", h.a, ErrDigest)
+			return 0, "", Checksums{}, &DigestError{h.a, v, g}
 		}
 		sums.Set(h.a, v)
 	}

@@ -57,7 +57,7 @@ var (
 	// service does not know or let us use [fs.ErrPermission].
 	ErrKey      error = &cause{"encryption key does not fit the object", fs.ErrInvalid}
 	ErrWrongKey error = &cause{"wrong encryption key", fs.ErrPermission}
-	// ErrNotEmpty: the bucket still holds objects or uploads.
+	// ErrNotEmpty: the bucket still holds objects, versions or uploads.
 	ErrNotEmpty = errors.New("bucket is not empty")
 	// ErrPrecondition: the state of the object is not the one asked for.
 	ErrPrecondition = errors.New("precondition failed")
@@ -73,6 +73,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrInvalidPart: a part named in CompleteUpload is not stored, or is another one [fs.ErrInvalid].
 	ErrInvalidPart error = &cause{"no such part", fs.ErrInvalid}
+	// ErrInvalidVersion: the text cannot be the id of a version [fs.ErrInvalid].
+	ErrInvalidVersion error = &cause{"not the id of a version", fs.ErrInvalid}
 	// ErrPartOrder: the parts of CompleteUpload do not ascend [fs.ErrInvalid].
 	ErrPartOrder error = &cause{"parts are not in ascending order", fs.ErrInvalid}
 	// ErrPartTooSmall: a part other than the last is below MinPartSize.

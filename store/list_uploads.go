@@ -36,7 +36,7 @@ func ListUploads(c UploadCursor, opts *ListUploadsOptions) (*UploadsPage, error)
 	}
 	page := new(UploadsPage)
 	w := newWindow(opts.Prefix, opts.Delimiter, opts.Ranges)
-	page.More, err = w.walk(c, w.seekUpload(c, opts), limit, func(key, roll string) error {
+	page.More, err = w.walk(c, w.seekAfter(c, opts.AfterKey, opts.AfterID), limit, func(key, roll string) error {
 		if roll != "" {
 			page.Prefixes = append(page.Prefixes, roll)
 			page.NextKey, page.NextID = roll, ""
@@ -53,16 +53,21 @@ func ListUploads(c UploadCursor, opts *ListUploadsOptions) (*UploadsPage, error)
 	return page, nil
 }
 
-// seekUpload moves c to where the list begins.
-func (w *window) seekUpload(c UploadCursor, opts *ListUploadsOptions) bool {
-	key := opts.AfterKey
-	if key == "" || opts.AfterID == "" || w.roll(key) == key {
+// resumer is a cursor that can go on inside a key.
+type resumer interface {
+	Seek(key string) bool
+	SeekAfter(key, id string) bool
+}
+
+// seekAfter moves c to where the list after id of key begins, or after key if id is "".
+func (w *window) seekAfter(c resumer, key, id string) bool {
+	if key == "" || id == "" || w.roll(key) == key {
 		pos, ok := w.start(key)
 		return ok && c.Seek(pos)
 	}
 	pos, ok := w.next(key)
 	if ok && pos == key {
-		return c.SeekAfter(key, opts.AfterID)
+		return c.SeekAfter(key, id)
 	}
 	return ok && c.Seek(pos)
 }

@@ -137,7 +137,7 @@ type Service interface {
 	// The name must pass [CheckBucketName].
 	CreateBucket(ctx context.Context, name string) error
 
-	// DeleteBucket removes an empty bucket. If it has objects or uploads, the
+	// DeleteBucket removes an empty bucket. If it has objects, versions or uploads, the
 	// error is ErrNotEmpty.
 	DeleteBucket(ctx context.Context, name string) error
 }
@@ -167,7 +167,8 @@ type Target struct {
 // Deleted is what became of a Target.
 type Deleted struct {
 	// Version is the id of the version that is gone or, if Marker is set and none
-	// was named, of the delete marker that was made. "" in a bucket without versions.
+	// was named, of the delete marker that was made. A version that was named is
+	// gone, whether it was there or not. "" in a bucket without versions.
 	Version string
 	Marker  bool // what was made, or what is gone, is a delete marker
 	// Err is why the object is still there. It is nil from Delete, whose second result it is.
@@ -253,7 +254,7 @@ type GetOptions struct {
 	Version string // read this version; "" is the current one
 	Range   *Range // Get: nil is the whole object; none of it inside the object is ErrRange
 	Part    int    // Get, Stat: read part n of a multipart object; 0 is the whole object
-	SSE     SSE    // CustomerKey of an object that is kept with one
+	SSE     SSE    // CustomerKey of an object that is kept with one; tags need none
 	Conditions
 }
 
@@ -329,7 +330,7 @@ type ListOptions struct {
 
 // Page is part of a list.
 type Page struct {
-	// Objects ascend by key. Attributes, Parts and TagCount need not be set.
+	// Objects ascend by key. Attributes, Parts, TagCount and SSE need not be set.
 	Objects  []Info
 	Prefixes []string // rolled up by the delimiter, ascending
 	More     bool     // there is more after Next
@@ -338,8 +339,10 @@ type Page struct {
 
 // Version is a version of an object, or a delete marker.
 type Version struct {
-	Info          // of a delete marker Key, Version and ModTime are set
-	Latest   bool // the current one
+	// Info has a Version, which is NullVersion in a bucket that is Unversioned. Of
+	// a delete marker Key, Version and ModTime are set.
+	Info
+	Latest   bool // the current one, or the marker that hides it
 	IsMarker bool
 }
 
@@ -348,10 +351,11 @@ type ListVersionsOptions struct {
 	Prefix    string // as in ListOptions
 	Delimiter string
 	// AfterKey lists only versions of greater keys, and with AfterVersion those of
-	// AfterKey, too, that come after this one. A rolled-up prefix as AfterKey
-	// leaves out the keys that it stands for, as in ListOptions.
+	// AfterKey, too, that come after this one, which need not be there any more. A
+	// rolled-up prefix as AfterKey leaves out the keys that it stands for, as in
+	// ListOptions.
 	AfterKey     string
-	AfterVersion string
+	AfterVersion string // a version id, or the NextVersion of a page
 	// Limit is the most entries, versions and prefixes together; 0 means MaxPage.
 	// Fewer may be returned, with More set.
 	Limit  int
@@ -360,10 +364,12 @@ type ListVersionsOptions struct {
 
 // VersionsPage is part of a list of versions.
 type VersionsPage struct {
-	Versions []Version // Attributes, Parts and TagCount need not be set
+	Versions []Version // Attributes, Parts, TagCount and SSE need not be set
 	Prefixes []string  // rolled up by the delimiter, ascending
 	More     bool      // there is more after NextKey and NextVersion
 	// NextKey and NextVersion are the AfterKey and AfterVersion of the next page.
+	// NextVersion is the id of the last version; for a null version it may be a word
+	// for its place, since another one may be null by then.
 	NextKey     string
 	NextVersion string
 }
@@ -452,7 +458,7 @@ type ListUploadsOptions struct {
 
 // UploadsPage is part of a list of uploads.
 type UploadsPage struct {
-	Uploads  []Upload
+	Uploads  []Upload // SSE need not be set
 	Prefixes []string // rolled up by the delimiter, ascending
 	More     bool     // there may be more after NextKey and NextID
 	// NextKey and NextID are the AfterKey and AfterID of the next page. They say
@@ -469,4 +475,7 @@ type CompleteOptions struct {
 	IfNoneMatch []string
 	Size        int64     // if above 0, the size the object must have, else ErrIncomplete
 	Checksums   Checksums // of the whole object; where they are "" they are not compared
+	// MinPart is the least size of each part but the last, for a store of its own
+	// that takes smaller ones; 0 means MinPartSize.
+	MinPart int64
 }

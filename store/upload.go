@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -88,7 +89,7 @@ func Assemble(u *Upload, stored, named []Part, opts *CompleteOptions) (*Info, []
 	if opts == nil {
 		opts = new(CompleteOptions)
 	}
-	parts, err := pick(stored, named)
+	parts, err := pick(stored, named, cmp.Or(opts.MinPart, MinPartSize))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,8 +112,8 @@ func Assemble(u *Upload, stored, named []Part, opts *CompleteOptions) (*Info, []
 	return info, parts, nil
 }
 
-// pick returns the stored parts that are named.
-func pick(stored, named []Part) ([]Part, error) {
+// pick returns the stored parts that are named, all but the last of the least size or more.
+func pick(stored, named []Part, least int64) ([]Part, error) {
 	if len(named) == 0 {
 		return nil, fmt.Errorf("no parts: %w", fs.ErrInvalid)
 	}
@@ -139,8 +140,8 @@ func pick(stored, named []Part) ([]Part, error) {
 		parts = append(parts, p)
 	}
 	for _, p := range parts[:len(parts)-1] {
-		if p.Size < MinPartSize {
-			return nil, fmt.Errorf("part %d of %d bytes, at least %d are needed: %w", p.Number, p.Size, MinPartSize, ErrPartTooSmall)
+		if p.Size < least {
+			return nil, fmt.Errorf("part %d of %d bytes, at least %d are needed: %w", p.Number, p.Size, least, ErrPartTooSmall)
 		}
 	}
 	return parts, nil
@@ -174,7 +175,7 @@ func assembleChecksums(u *Upload, parts []Part, given *Checksums) (Checksums, er
 	// A client may give a composite checksum without the number of parts.
 	plain, _, _ := strings.Cut(v, "-")
 	if g := given.Get(u.Algorithm); g != "" && g != v && g != plain {
-		return sums, fmt.Errorf("%s: %w", u.Algorithm, ErrDigest)
+		return sums, &DigestError{u.Algorithm, v, given.Get(u.Algorithm)}
 	}
 	sums.Set(u.Algorithm, v)
 	sums.Type = u.Type

@@ -12,32 +12,44 @@ import (
 	"time"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // Bucket is a store.Bucket in memory. The zero value is empty and ready for use.
 type Bucket struct {
+	Options Options // not to be changed once the bucket is used
+
 	name string
 
 	mu      sync.RWMutex
 	objects map[string]*object
-	keys    []string // of objects, ascending
+	keys    []string             // of objects, ascending
+	older   map[string][]*object // other versions and delete markers, the latest first
 	uploads map[string]*upload
 	removed bool // by Store.DeleteBucket
+
+	versioning store.Versioning
 }
 
 var _ store.Bucket = (*Bucket)(nil)
 
-// object is what is kept under a key. It never changes: a write puts another
-// one in its place, so that what was read goes on to be what it was.
+// object is what is kept under a key, or a delete marker. It never changes: a
+// write puts another one in its place, so that what was read goes on to be what it
+// was. The Version of its Info is not set, since it depends on the bucket.
 type object struct {
 	store.Info
 	tags    map[string]string
-	content content
+	content content         // sealed if there is an envelope
+	sealed  *crypt.Envelope // nil if the content is plain
+	id      store.VersionID
+	null    bool // it is the null version
+	marker  bool
 }
 
-// info returns a description that the caller may change.
-func (o *object) info() *store.Info {
+// info returns a description that the caller may change. The caller holds the lock.
+func (b *Bucket) info(o *object) *store.Info {
 	info := o.Info
+	info.Version = b.versionOf(o)
 	info.User = maps.Clone(info.User)
 	info.TagCount = len(o.tags)
 	return &info
@@ -48,7 +60,14 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &store.Error{Op: op, Bucket: b.name, Key: key, Err: err}
+	whole := &store.Error{Op: op, Bucket: b.name, Key: key, Err: err}
+	if e, ok := errors.AsType[*store.Error](err); ok {
+		whole.Marker = e.Marker
+		if e.Op == "" {
+			whole.Err = e.Err
+		}
+	}
+	return whole
 }
 
 // lock locks b for a write, unless ctx has ended or b was removed.
@@ -99,34 +118,66 @@ func (b *Bucket) set(o *object) {
 	b.objects[o.Key] = o
 }
 
-// find returns the object under key if it meets the conditions of opts.
-func (b *Bucket) find(ctx context.Context, key string, opts *store.GetOptions) (*object, error) {
-	if err := store.CheckKey(key); err != nil {
-		return nil, err
+// unset removes the current object of key, if there is one. The caller holds the lock.
+func (b *Bucket) unset(key string) {
+	if i, ok := slices.BinarySearch(b.keys, key); ok {
+		b.keys = slices.Delete(b.keys, i, i+1)
+		delete(b.objects, key)
 	}
-	if err := store.CheckPlain(opts.Version, opts.SSE); err != nil {
-		return nil, err
+}
+
+// find returns the object that opts ask for if it meets their conditions, and a
+// description of it that the caller may change. Its customer's key is asked for only
+// if keyed is set.
+func (b *Bucket) find(ctx context.Context, key string, opts *store.GetOptions, keyed bool) (*object, *store.Info, error) {
+	if err := store.CheckKey(key); err != nil {
+		return nil, nil, err
 	}
 	if err := b.rlock(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer b.mu.RUnlock()
-	if err := opts.Check(b.current(key)); err != nil {
-		return nil, err
+	o, err := b.readable(key, opts.Version)
+	if err != nil {
+		return nil, nil, err
 	}
-	return b.objects[key], nil
+	if keyed || !opts.SSE.IsZero() {
+		if err := o.sealed.Admits(&opts.SSE); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := opts.Check(&o.Info); err != nil {
+		return nil, nil, err
+	}
+	return o, b.info(o), nil
 }
 
 // Stat implements store.Bucket.
 func (b *Bucket) Stat(ctx context.Context, key string, opts *store.GetOptions) (*store.Info, error) {
-	o, err := b.get(ctx, key, opts)
+	_, info, _, length, err := b.locate(ctx, key, opts)
 	if err != nil {
 		return nil, b.fail("stat", key, err)
 	}
 	if opts != nil && opts.Part != 0 {
-		o.Size = o.Length
+		info.Size = length
 	}
-	return &o.Info, nil
+	return info, nil
+}
+
+// locate returns an object, a description of it, and which bytes of it opts ask for.
+func (b *Bucket) locate(ctx context.Context, key string, opts *store.GetOptions) (o *object, info *store.Info, offset, length int64, err error) {
+	if opts == nil {
+		opts = new(store.GetOptions)
+	}
+	if o, info, err = b.find(ctx, key, opts, true); err != nil {
+		return nil, nil, 0, 0, err
+	}
+	var sizes []int64
+	if o.Parts > 0 {
+		sizes = o.sizes()
+	}
+	offset, length, err = opts.Resolve(o.Size, sizes)
+	return o, info, offset, length, err
 }
 
 // Get implements store.Bucket. Its body fails when ctx ends.
@@ -136,23 +187,19 @@ func (b *Bucket) Get(ctx context.Context, key string, opts *store.GetOptions) (*
 }
 
 func (b *Bucket) get(ctx context.Context, key string, opts *store.GetOptions) (*store.Object, error) {
-	if opts == nil {
-		opts = new(store.GetOptions)
-	}
-	o, err := b.find(ctx, key, opts)
+	o, info, offset, length, err := b.locate(ctx, key, opts)
 	if err != nil {
 		return nil, err
 	}
-	var sizes []int64
-	if o.Parts > 0 {
-		sizes = o.content.sizes()
+	var customer []byte
+	if opts != nil {
+		customer = opts.SSE.CustomerKey
 	}
-	offset, length, err := opts.Resolve(o.Size, sizes)
+	rest, err := b.open(ctx, o, customer, offset, length)
 	if err != nil {
 		return nil, err
 	}
-	body := &body{ctx: ctx, rest: o.content.slice(offset, length)}
-	return &store.Object{Info: *o.info(), Offset: offset, Length: length, Body: body}, nil
+	return &store.Object{Info: *info, Offset: offset, Length: length, Body: &body{ctx: ctx, rest: rest}}, nil
 }
 
 // Put implements store.Bucket.
@@ -171,14 +218,18 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, opts *store.P
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain("", opts.SSE); err != nil {
+	if err := crypt.CheckSSE(&opts.SSE); err != nil {
 		return nil, err
 	}
 	// What can't be written is not read. That is asked again below.
 	if err := b.checkWrite(ctx, key, opts); err != nil {
 		return nil, err
 	}
-	data, part, err := read(ctx, r, opts.Content())
+	sealed, dataKey, err := b.envelope(ctx, &opts.SSE)
+	if err != nil {
+		return nil, err
+	}
+	data, part, err := read(ctx, r, opts.Content(), dataKey)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +237,9 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, opts *store.P
 		Info:    store.Info{Key: key, Size: part.Size, ETag: part.ETag, Checksums: part.Checksums, Attributes: opts.Attributes},
 		tags:    maps.Clone(opts.Tags),
 		content: content{data},
+		sealed:  sealed,
 	}
+	o.SSE = sealed.Info()
 	o.User = maps.Clone(opts.User)
 	return b.write(ctx, o, opts)
 }
@@ -201,8 +254,7 @@ func (b *Bucket) write(ctx context.Context, o *object, opts *store.PutOptions) (
 		return nil, err
 	}
 	o.ModTime = time.Now()
-	b.set(o)
-	return o.info(), nil
+	return b.add(o), nil
 }
 
 func (b *Bucket) checkWrite(ctx context.Context, key string, opts *store.PutOptions) error {
@@ -215,34 +267,22 @@ func (b *Bucket) checkWrite(ctx context.Context, key string, opts *store.PutOpti
 
 // Delete implements store.Bucket.
 func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptions) (*store.Deleted, error) {
-	if err := b.delete(ctx, key, opts); err != nil {
-		return nil, b.fail("delete", key, err)
-	}
-	return new(store.Deleted), nil
+	d, err := b.delete(ctx, key, opts)
+	return d, b.fail("delete", key, err)
 }
 
-func (b *Bucket) delete(ctx context.Context, key string, opts *store.DeleteOptions) error {
+func (b *Bucket) delete(ctx context.Context, key string, opts *store.DeleteOptions) (*store.Deleted, error) {
 	if opts == nil {
 		opts = new(store.DeleteOptions)
 	}
 	if err := store.CheckKey(key); err != nil {
-		return err
-	}
-	if err := store.CheckPlain(opts.Version, store.SSE{}); err != nil {
-		return err
+		return nil, err
 	}
 	if err := b.lock(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer b.mu.Unlock()
-	if err := store.CheckWrite(opts.IfMatch, nil, b.current(key)); err != nil {
-		return err
-	}
-	if i, ok := slices.BinarySearch(b.keys, key); ok {
-		b.keys = slices.Delete(b.keys, i, i+1)
-		delete(b.objects, key)
-	}
-	return nil
+	return b.remove(key, opts)
 }
 
 // DeleteMany implements store.Bucket.
@@ -257,24 +297,13 @@ func (b *Bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]stor
 	b.mu.RUnlock()
 	done := make([]store.Deleted, len(targets))
 	for i, t := range targets {
-		_, done[i].Err = b.Delete(ctx, t.Key, &store.DeleteOptions{Version: t.Version})
+		d, err := b.Delete(ctx, t.Key, &store.DeleteOptions{Version: t.Version})
+		if err != nil {
+			d = &store.Deleted{Err: err}
+		}
+		done[i] = *d
 	}
 	return done, nil
-}
-
-// Versioning implements store.Bucket.
-func (b *Bucket) Versioning(ctx context.Context) (store.Versioning, error) {
-	return store.Unversioned, nil
-}
-
-// SetVersioning implements store.Bucket. The bucket keeps no versions.
-func (b *Bucket) SetVersioning(context.Context, store.Versioning) error {
-	return b.fail("set versioning", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
-}
-
-// ListVersions implements store.Bucket. The bucket keeps no versions.
-func (b *Bucket) ListVersions(context.Context, *store.ListVersionsOptions) (*store.VersionsPage, error) {
-	return nil, b.fail("list versions", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
 }
 
 // List implements store.Bucket.
@@ -307,8 +336,10 @@ func (c *cursor) Key() string { return c.b.keys[c.i] }
 
 // Info leaves out what a list need not have, so that no test comes to rely on it.
 func (c *cursor) Info() (store.Info, error) {
-	info := c.b.objects[c.Key()].Info
-	info.Attributes, info.Parts = store.Attributes{}, 0
+	o := c.b.objects[c.Key()]
+	info := o.Info
+	info.Version = c.b.versionOf(o)
+	info.Attributes, info.Parts, info.SSE = store.Attributes{}, 0, store.Encryption{}
 	return info, nil
 }
 
@@ -319,7 +350,7 @@ func (b *Bucket) Tags(ctx context.Context, key string, opts *store.GetOptions) (
 	if opts == nil {
 		opts = new(store.GetOptions)
 	}
-	o, err := b.find(ctx, key, opts)
+	o, _, err := b.find(ctx, key, opts, false)
 	if err != nil {
 		return nil, b.fail("tags", key, err)
 	}
@@ -341,18 +372,22 @@ func (b *Bucket) setTags(ctx context.Context, key string, tags map[string]string
 	if err := store.CheckTags(tags); err != nil {
 		return err
 	}
-	if err := store.CheckPlain(opts.Version, opts.SSE); err != nil {
-		return err
-	}
 	if err := b.lock(ctx); err != nil {
 		return err
 	}
 	defer b.mu.Unlock()
-	if err := opts.Check(b.current(key)); err != nil {
+	old, err := b.readable(key, opts.Version)
+	if err == nil && !opts.SSE.IsZero() {
+		err = old.sealed.Admits(&opts.SSE)
+	}
+	if err != nil {
 		return err
 	}
-	o := *b.objects[key]
+	if err := opts.Check(&old.Info); err != nil {
+		return err
+	}
+	o := *old
 	o.tags = maps.Clone(tags)
-	b.set(&o)
+	b.exchange(old, &o)
 	return nil
 }

@@ -9,19 +9,12 @@ import (
 	"time"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // content is the content of an object: one chunk for each of its parts. Chunks
 // never change, so objects may share them.
 type content [][]byte
-
-func (c content) sizes() []int64 {
-	sizes := make([]int64, len(c))
-	for i, chunk := range c {
-		sizes[i] = int64(len(chunk))
-	}
-	return sizes
-}
 
 // slice returns the bytes of c from offset on. They are inside c.
 func (c content) slice(offset, length int64) content {
@@ -43,8 +36,9 @@ func (c content) slice(offset, length int64) content {
 
 func (c content) join() []byte { return bytes.Join(c, nil) }
 
-// read reads r to its end as a part, and checks it.
-func read(ctx context.Context, r io.Reader, opts *store.PartOptions) ([]byte, *store.Part, error) {
+// read reads r to its end as a part, and checks it. With a key it returns what is
+// sealed by it.
+func read(ctx context.Context, r io.Reader, opts *store.PartOptions, key *crypt.DataKey) ([]byte, *store.Part, error) {
 	d, err := store.NewDigester(store.ContextReader(ctx, r), opts)
 	if err != nil {
 		return nil, nil, err
@@ -56,6 +50,11 @@ func read(ctx context.Context, r io.Reader, opts *store.PartOptions) ([]byte, *s
 	size, etag, sums, err := d.Sum()
 	if err != nil {
 		return nil, nil, err
+	}
+	if key != nil {
+		if data, err = seal(key, data); err != nil {
+			return nil, nil, err
+		}
 	}
 	return data, &store.Part{Size: size, ETag: etag, Checksums: sums, ModTime: time.Now()}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // Copy implements store.Bucket. From a Bucket of this package it shares the
@@ -26,19 +27,24 @@ func (b *Bucket) copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	if err := opts.Put.Check(); err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain("", opts.Put.SSE); err != nil {
+	if err := crypt.CheckSSE(&opts.Put.SSE); err != nil {
 		return nil, err
 	}
 	from, own := b.source(opts.From)
 	if !own {
 		return store.CopyThrough(ctx, b, dst, src, opts)
 	}
-	source, err := from.findSource(ctx, src, opts.Version, &opts.Source)
+	source, err := from.findSource(ctx, src, opts.Version, opts.SourceKey, &opts.Source)
 	if err != nil {
 		return nil, err
 	}
 	if source.Size > store.MaxPartSize {
 		return nil, fmt.Errorf("source of %d bytes, at most %d are allowed: %w", source.Size, int64(store.MaxPartSize), store.ErrTooLarge)
+	}
+	if !source.sealed.Fits(b.want(&opts.Put.SSE)) {
+		through := *opts
+		through.From = from
+		return store.CopyThrough(ctx, b, dst, src, &through)
 	}
 	o := *source
 	o.Key = dst
@@ -50,7 +56,11 @@ func (b *Bucket) copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 		o.tags = maps.Clone(opts.Put.Tags)
 	}
 	if opts.Put.Algorithm != "" {
-		_, part, err := read(ctx, bytes.NewReader(o.content.join()), &store.PartOptions{Algorithm: opts.Put.Algorithm})
+		plain, err := from.open(ctx, source, nil, 0, source.Size)
+		if err != nil {
+			return nil, err
+		}
+		_, part, err := read(ctx, bytes.NewReader(plain.join()), &store.PartOptions{Algorithm: opts.Put.Algorithm}, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -69,21 +79,22 @@ func (b *Bucket) source(from store.Bucket) (*Bucket, bool) {
 }
 
 // findSource returns the source of a copy if it meets the conditions.
-func (b *Bucket) findSource(ctx context.Context, src, version string, cond *store.Conditions) (*object, error) {
+func (b *Bucket) findSource(ctx context.Context, src, version string, customer []byte, cond *store.Conditions) (*object, error) {
 	if err := store.CheckKey(src); err != nil {
-		return nil, err
-	}
-	if err := store.CheckPlain(version, store.SSE{}); err != nil {
 		return nil, err
 	}
 	if err := b.rlock(ctx); err != nil {
 		return nil, err
 	}
 	defer b.mu.RUnlock()
-	if err := cond.CheckSource(b.current(src)); err != nil {
+	o, err := b.readable(src, version)
+	if err != nil {
 		return nil, err
 	}
-	return b.objects[src], nil
+	if err := o.sealed.Admits(&store.SSE{CustomerKey: customer}); err != nil {
+		return nil, err
+	}
+	return o, cond.CheckSource(&o.Info)
 }
 
 // CopyPart implements store.Bucket.
@@ -100,7 +111,7 @@ func (b *Bucket) copyPart(ctx context.Context, key, uploadID string, n int, src 
 	if !own {
 		return store.CopyPartThrough(ctx, b, key, uploadID, n, src, opts)
 	}
-	source, err := from.findSource(ctx, src, opts.Version, &opts.Source)
+	source, err := from.findSource(ctx, src, opts.Version, opts.SourceKey, &opts.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +119,9 @@ func (b *Bucket) copyPart(ctx context.Context, key, uploadID string, n int, src 
 	if err != nil {
 		return nil, err
 	}
-	r := bytes.NewReader(source.content.slice(offset, length).join())
-	return b.putPart(ctx, key, uploadID, n, r, &store.PartOptions{UploadOptions: opts.UploadOptions, SSE: opts.SSE})
+	plain, err := from.open(ctx, source, opts.SourceKey, offset, length)
+	if err != nil {
+		return nil, err
+	}
+	return b.putPart(ctx, key, uploadID, n, bytes.NewReader(plain.join()), &store.PartOptions{UploadOptions: opts.UploadOptions, SSE: opts.SSE})
 }

@@ -1,9 +1,8 @@
 // Package memstore keeps objects in memory. It is the fake that tests of all
 // other packages use: complete, atomic, and gone with the process.
 //
-// The zero [Bucket] is ready for use; [New] returns a [Store] of many. There are
-// no versions and no encryption: options that ask for them fail with
-// errors.ErrUnsupported. Errors are those of package store.
+// The zero [Bucket] is ready for use; [New] returns a [Store] of many. Encryption by
+// keys that [Options] do not have fails with errors.ErrUnsupported. Errors are those of package store.
 package memstore
 
 import (
@@ -15,10 +14,22 @@ import (
 	"time"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
+
+// Options are those of a Store or of a Bucket. The zero value is the default.
+type Options struct {
+	// Keys are the keyrings for encryption. Without them that is by the keys of
+	// customers alone.
+	Keys *crypt.Keys
+	// Encrypt encrypts what is written without asking for it as AES256 would.
+	Encrypt bool
+}
 
 // Store is a set of buckets in memory. The zero value is empty and ready for use.
 type Store struct {
+	Options Options // of its buckets; not to be changed once there are any
+
 	mu      sync.RWMutex
 	buckets map[string]*entry
 }
@@ -84,7 +95,7 @@ func (s *Store) createBucket(ctx context.Context, name string) error {
 	if s.buckets == nil {
 		s.buckets = make(map[string]*entry)
 	}
-	s.buckets[name] = &entry{&Bucket{name: name}, time.Now()}
+	s.buckets[name] = &entry{&Bucket{Options: s.Options, name: name}, time.Now()}
 	return nil
 }
 
@@ -110,7 +121,7 @@ func (s *Store) deleteBucket(ctx context.Context, name string) error {
 	b := e.bucket
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.objects) > 0 || len(b.uploads) > 0 {
+	if len(b.objects)+len(b.older)+len(b.uploads) > 0 {
 		return store.ErrNotEmpty
 	}
 	b.removed = true

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // upload is a multipart upload. The lock of its bucket guards it.
@@ -19,6 +20,7 @@ type upload struct {
 	attributes store.Attributes
 	tags       map[string]string
 	parts      map[int]part
+	sealed     *crypt.Envelope // of all parts
 }
 
 type part struct {
@@ -58,16 +60,18 @@ func (b *Bucket) createUpload(ctx context.Context, key string, opts *store.PutOp
 	if err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain("", opts.SSE); err != nil {
+	sealed, _, err := b.envelope(ctx, &opts.SSE)
+	if err != nil {
 		return nil, err
 	}
+	fresh.SSE = sealed.Info()
 	if err := b.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer b.mu.Unlock()
 	fresh.Started = time.Now()
 	fresh.ID = store.NewUploadID(fresh.Started)
-	u := &upload{Upload: *fresh, attributes: opts.Attributes, tags: maps.Clone(opts.Tags), parts: make(map[int]part)}
+	u := &upload{Upload: *fresh, attributes: opts.Attributes, tags: maps.Clone(opts.Tags), parts: make(map[int]part), sealed: sealed}
 	u.attributes.User = maps.Clone(opts.User)
 	if b.uploads == nil {
 		b.uploads = make(map[string]*upload)
@@ -86,9 +90,6 @@ func (b *Bucket) putPart(ctx context.Context, key, uploadID string, n int, r io.
 	if opts == nil {
 		opts = new(store.PartOptions)
 	}
-	if err := store.CheckPlain("", opts.SSE); err != nil {
-		return nil, err
-	}
 	if err := b.rlock(ctx); err != nil {
 		return nil, err
 	}
@@ -100,7 +101,14 @@ func (b *Bucket) putPart(ctx context.Context, key, uploadID string, n int, r io.
 	if opts, err = u.Content(n, opts); err != nil {
 		return nil, err
 	}
-	data, p, err := read(ctx, r, opts)
+	if err := u.sealed.Admits(&opts.SSE); err != nil {
+		return nil, err
+	}
+	dataKey, err := b.Options.Keys.Open(ctx, u.sealed, opts.SSE.CustomerKey)
+	if err != nil {
+		return nil, err
+	}
+	data, p, err := read(ctx, r, opts, dataKey)
 	if err != nil {
 		return nil, err
 	}
@@ -218,13 +226,13 @@ func (b *Bucket) completeUpload(ctx context.Context, key, uploadID string, named
 		return nil, err
 	}
 	info.ModTime, info.Attributes = time.Now(), u.attributes
-	o := &object{Info: *info, tags: u.tags}
+	info.SSE = u.SSE
+	o := &object{Info: *info, tags: u.tags, sealed: u.sealed}
 	for _, p := range picked {
 		o.content = append(o.content, u.parts[p.Number].data)
 	}
-	b.set(o)
 	delete(b.uploads, uploadID)
-	return o.info(), nil
+	return b.add(o), nil
 }
 
 // AbortUpload implements store.Bucket.

@@ -202,10 +202,16 @@ func testUnsupported(e *env) {
 			no(err, "copy with "+what)
 		}
 	}
-	if !e.opts.Versions {
-		e.unsupportedVersions(no)
+	if e.opts.NoVersions {
+		no(e.b.SetVersioning(ctx, store.Enabled), "set versioning")
+		_, err := e.b.ListVersions(ctx, nil)
+		no(err, "list versions")
+		e.wantVersioning(store.Unversioned)
+		if !e.opts.Versions {
+			e.unsupportedVersions(no)
+		}
 	}
-	if !e.opts.Encryption {
+	if e.opts.NoSSE {
 		for what, sse := range map[string]store.SSE{
 			"AES256":         {Algorithm: "AES256"},
 			"a KMS key":      {Algorithm: "aws:kms", KMSKeyID: "key"},

@@ -336,7 +336,8 @@ func testCompleteRace(e *env) {
 		})
 	}
 	wg.Wait()
-	if n := won.Load(); n != 1 {
+	// A service may answer those who come late as S3 does, that it is done.
+	if n := won.Load(); n < 1 || n > 1 && !e.opts.LikeS3 {
 		e.Errorf("%d of %d completions of an upload succeeded, want 1", n, racers)
 	}
 	e.holds("k", "upload")

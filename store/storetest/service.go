@@ -18,6 +18,7 @@ var serviceTests = []struct {
 	{"Buckets", testBuckets},
 	{"BucketNames", testBucketNames},
 	{"DeleteBucket", testDeleteBucket},
+	{"DeleteBucketWithVersions", testDeleteBucketWithVersions},
 	{"BucketsApart", testBucketsApart},
 	{"CreateBucketRace", testCreateBucketRace},
 	{"ServiceCancelled", testServiceCancelled},
@@ -102,7 +103,7 @@ func testDeleteBucket(e *serviceEnv) {
 	e.fails(e.svc.DeleteBucket(ctx, "photos"), store.ErrNotEmpty, "delete bucket with an object")
 	b.holds("k", "content")
 	b.delete("k")
-	if !e.opts.NoMultipart {
+	if !e.opts.NoMultipart && !e.opts.LikeS3 {
 		u := b.createUpload("k", nil)
 		e.fails(e.svc.DeleteBucket(ctx, "photos"), store.ErrNotEmpty, "delete bucket with an upload")
 		b.wantUploads(u)
@@ -119,6 +120,28 @@ func testDeleteBucket(e *serviceEnv) {
 	e.create("photos")
 	e.bucket("photos").wantKeys(nil)
 	e.wantBuckets("photos")
+}
+
+// testDeleteBucketWithVersions deletes a bucket that has versions and no object.
+func testDeleteBucketWithVersions(e *serviceEnv) {
+	if e.opts.NoVersions {
+		return
+	}
+	ctx := e.Context()
+	e.create("photos")
+	b := e.bucket("photos")
+	b.versioned(store.Enabled)
+	one := b.putVersion("k", "one")
+	m := b.hide("k")
+	b.wantKeys(nil)
+	e.fails(e.svc.DeleteBucket(ctx, "photos"), store.ErrNotEmpty, "delete bucket with a version")
+	b.deleteVersion("k", one, false)
+	e.fails(e.svc.DeleteBucket(ctx, "photos"), store.ErrNotEmpty, "delete bucket with a delete marker")
+	b.hidden("k", m)
+	b.deleteVersion("k", m, true)
+	e.succeeds(e.svc.DeleteBucket(ctx, "photos"), "delete bucket without versions")
+	e.create("photos")
+	e.bucket("photos").wantVersioning(store.Unversioned)
 }
 
 // testBucketsApart keeps the same keys in two buckets whose names are alike.

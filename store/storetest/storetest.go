@@ -15,17 +15,25 @@ import (
 	"github.com/cubby-storage/cubby/store"
 )
 
-// Options say what a driver cannot do. The zero value is one that does all but
-// keep versions and encrypt.
+// Options say what a driver cannot do. The zero value is one that does all.
+// To encrypt, its buckets must have keys for AES256 and a default key
+// for aws:kms, and none called "no such key".
 type Options struct {
 	// Slow leaves out what would take long over a network: large sizes, many
 	// keys, long races.
 	Slow bool
 
-	// Versions and Encryption are for drivers that have them. How they act
-	// depends on the bucket, so they are not tested then.
-	Versions   bool // the Version of options
-	Encryption bool // the SSE of options
+	// LikeS3 is for a driver over a service that does some things as S3 does:
+	// an upload that is completed again with the same parts succeeds again, a
+	// bucket that holds uploads alone is empty, who writes a null version is not told
+	// its id, and nothing is told of the versions in a list of objects, of the delete
+	// marker that hides the source of a copy, and of the customer's key of an upload
+	// that is completed.
+	LikeS3 bool
+
+	// Versions is for drivers that have NoVersions and yet look at the Version of
+	// options: how they act depends on the bucket, so it is not tested then.
+	Versions bool
 
 	// What the driver lacks.
 	NoTags          bool // tags of objects, other than none
@@ -34,6 +42,8 @@ type Options struct {
 	NoDeleteIfMatch bool // DeleteOptions.IfMatch
 	NoMultipart     bool // uploads
 	NoOwners        bool // owners of uploads
+	NoVersions      bool // versions of objects: Versioning, SetVersioning, ListVersions, and Version of options
+	NoSSE           bool // encryption
 	NoDotKeys       bool // keys with a segment "." or "..", which are then fs.ErrInvalid
 
 	// Algorithms are the checksums that the driver knows; nil stands for all.

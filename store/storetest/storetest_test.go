@@ -18,7 +18,7 @@ import (
 // TestLimited runs the suite on a driver that lacks all that one may lack.
 func TestLimited(t *testing.T) {
 	opts := &storetest.Options{
-		Slow: true, NoTags: true, NoIfMatch: true, NoIfNoneMatch: true, NoDeleteIfMatch: true, NoOwners: true, NoDotKeys: true,
+		Slow: true, NoTags: true, NoIfMatch: true, NoIfNoneMatch: true, NoDeleteIfMatch: true, NoOwners: true, NoVersions: true, Versions: true, NoDotKeys: true, NoSSE: true,
 		Algorithms: []store.Algorithm{store.CRC32},
 	}
 	t.Run("Uploads", func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestLimited(t *testing.T) {
 	})
 }
 
-// limited is a bucket without tags, conditions of writes and owners, with CRC32
+// limited is a bucket without tags, conditions of writes, owners and versions, with CRC32
 // alone, and with or without uploads.
 type limited struct {
 	store.Bucket
@@ -54,11 +54,22 @@ func (l limited) plain(key string, o *store.PutOptions) error {
 		}
 	}
 	known := slices.Contains([]store.Algorithm{"", store.CRC32, "ROT13"}, o.Algorithm)
-	return unless(known && len(o.Tags)+len(o.IfMatch)+len(o.IfNoneMatch) == 0 && o.Owner == "", errors.ErrUnsupported)
+	return unless(known && o.SSE.IsZero() && len(o.Tags)+len(o.IfMatch)+len(o.IfNoneMatch) == 0 && o.Owner == "", errors.ErrUnsupported)
+}
+
+func read(opts *store.GetOptions) error {
+	return unless(opts == nil || opts.SSE.IsZero(), errors.ErrUnsupported)
+}
+
+func (l limited) Stat(ctx context.Context, key string, opts *store.GetOptions) (*store.Info, error) {
+	if err := read(opts); err != nil {
+		return nil, err
+	}
+	return l.Bucket.Stat(ctx, key, opts)
 }
 
 func (l limited) Get(ctx context.Context, key string, opts *store.GetOptions) (*store.Object, error) {
-	if err := l.plain(key, nil); err != nil {
+	if err := errors.Join(l.plain(key, nil), read(opts)); err != nil {
 		return nil, err
 	}
 	return l.Bucket.Get(ctx, key, opts)
@@ -134,4 +145,12 @@ func (l limited) AbortUpload(ctx context.Context, key, uploadID string, opts *st
 		return err
 	}
 	return l.Bucket.AbortUpload(ctx, key, uploadID, opts)
+}
+
+func (l limited) SetVersioning(context.Context, store.Versioning) error {
+	return unless(false, errors.ErrUnsupported)
+}
+
+func (l limited) ListVersions(context.Context, *store.ListVersionsOptions) (*store.VersionsPage, error) {
+	return nil, unless(false, errors.ErrUnsupported)
 }

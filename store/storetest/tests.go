@@ -1,5 +1,7 @@
 package storetest
 
+import "github.com/cubby-storage/cubby/store"
+
 // bucketTests are the tests of Run, in the order in which they help best.
 var bucketTests = []bucketTest{
 	{"RoundTrip", testRoundTrip},
@@ -56,8 +58,42 @@ var bucketTests = []bucketTest{
 	{"ListUploads", testListUploads},
 	{"Owners", testOwners},
 
+	{"Unversioned", withVersions(unversioned(testUnversioned))},
+	{"Versions", withVersions(unversioned(testVersions))},
+	{"DeleteMarkers", withVersions(testDeleteMarkers)},
+	{"Suspended", withVersions(testSuspended)},
+	{"VersionConditions", withVersions(testVersionConditions)},
+	{"VersionTags", withVersions(testVersionTags)},
+	{"VersionCopies", withVersions(testVersionCopies)},
+	{"ListVersions", withVersions(testListVersions)},
+	{"VersionPaging", withVersions(testVersionPaging)},
+	{"DeleteManyVersions", withVersions(testDeleteManyVersions)},
+	{"RandomVersions", withVersions(testRandomVersions)},
+	{"SSE", testSSE},
+	{"SSEKeys", testSSEKeys},
+	{"SSECopy", testSSECopy},
+	{"SSEMultipart", testSSEMultipart},
+
 	{"OpenReader", testOpenReader},
 	{"Concurrent", testConcurrent},
 	{"ConcurrentKeys", testConcurrentKeys},
 	{"Unsupported", testUnsupported},
+}
+
+// withVersions leaves a test out for drivers that keep no versions.
+func withVersions(test func(e *env)) func(e *env) {
+	return func(e *env) {
+		if !e.opts.NoVersions {
+			test(e)
+		}
+	}
+}
+
+// unversioned leaves a test out for buckets that keep versions from the start.
+func unversioned(test func(e *env)) func(e *env) {
+	return func(e *env) {
+		if v, err := e.b.Versioning(e.Context()); err != nil || v == store.Unversioned {
+			test(e)
+		}
+	}
 }

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/cubby-storage/cubby/store"
 )
@@ -38,93 +35,137 @@ func (s *Store) backup(ctx context.Context, dir string) (_ *Report, err error) {
 	if p := s.failed.Load(); p != nil {
 		return nil, fmt.Errorf("the store must be opened again first: %w", *p)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := s.disk.mkdirAll(dir); err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("the directory is not empty: %w", fs.ErrExist)
+	if dir, err = s.disk.resolve(dir); err != nil {
+		return nil, err
 	}
+	err = s.disk.list(dir, func(string) error { return fmt.Errorf("the directory is not empty: %w", fs.ErrExist) })
 	if err != nil {
 		return nil, err
 	}
 	if err := s.copyTo(ctx, dir); err != nil {
 		return nil, err
 	}
-	return verifyCopy(ctx, dir)
+	return s.verifyCopy(ctx, dir)
 }
 
-// copyTo copies the index, and then all files that it may refer to.
+// copyTo copies the index, then the log, which goes on from there, and then all files
+// that they may refer to.
 func (s *Store) copyTo(ctx context.Context, dir string) error {
 	defer s.pins.hold(s)()
-	if err := s.guard(func() error { return s.db.Checkpoint(filepath.Join(dir, "index"), pebble.WithFlushedWAL()) }); err != nil {
+	defer s.journal.hold()()
+	if err := s.checkpoint(); err != nil {
+		return err
+	}
+	if err := s.guard(func() error { return s.db.Checkpoint(filepath.Join(dir, "index")) }); err != nil {
+		return err
+	}
+	if err := s.copyLog(ctx, filepath.Join(dir, "log")); err != nil {
 		return err
 	}
 	to := &Store{dir: dir}
-	if err := os.Mkdir(to.tmpDir(), 0o700); err != nil {
+	if err := s.disk.mkdirAll(to.tmpDir()); err != nil {
 		return err
 	}
 	for n := range shards {
-		if err := os.MkdirAll(to.shardDir(n), 0o700); err != nil {
+		if err := s.disk.mkdirAll(to.shardDir(n)); err != nil {
 			return err
 		}
-		entries, err := os.ReadDir(s.shardDir(n))
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
+		err := s.disk.list(s.shardDir(n), func(name string) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if _, ok := parseBlobID(e.Name()); !ok {
-				continue
+			if _, ok := parseBlobID(name); !ok {
+				return nil
 			}
-			err := s.linkOrCopy(filepath.Join(s.shardDir(n), e.Name()), filepath.Join(to.shardDir(n), e.Name()))
+			err := s.linkOrCopy(filepath.Join(s.shardDir(n), name), filepath.Join(to.shardDir(n), name))
 			// A write under way may have given up its file, which no row refers to.
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
 			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		if err := syncDir(to.shardDir(n)); err != nil {
+		if err := s.disk.syncDir(to.shardDir(n)); err != nil {
 			return err
 		}
 	}
-	return errors.Join(syncDir(filepath.Join(dir, "blobs")), syncDir(dir))
+	return errors.Join(s.disk.syncDir(filepath.Join(dir, "blobs")), s.disk.syncDir(dir), syncAbove(s.disk, dir))
+}
+
+// copyLog copies the log as it is now. Segments that are not written to any more are
+// linked where that is possible.
+func (s *Store) copyLog(ctx context.Context, dir string) error {
+	if err := s.disk.mkdirAll(dir); err != nil {
+		return err
+	}
+	j := s.journal
+	j.gate.Lock()
+	end, counts := j.end(), j.counts()
+	j.gate.Unlock()
+	if err := s.flush(); err != nil {
+		return err
+	}
+	for _, c := range counts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from, to := j.path(c.id), filepath.Join(dir, segmentName(c.id))
+		var err error
+		if c.id == end.segment {
+			err = s.copyFile(from, to, c.used)
+		} else {
+			err = s.linkOrCopy(from, to)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.disk.syncDir(dir)
 }
 
 func (s *Store) linkOrCopy(from, to string) error {
 	if !s.opts.NoSync { // else the content may not be on the disk yet
-		if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrNotExist) {
+		if err := s.disk.link(from, to); err == nil || errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	in, err := os.Open(from)
+	return s.copyFile(from, to, 1<<62)
+}
+
+// copyFile copies a file, or the first bytes of one.
+func (s *Store) copyFile(from, to string, size int64) error {
+	in, err := s.disk.open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	out, err := s.disk.create(to)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
+	_, err = io.Copy(out, io.LimitReader(in, size))
 	if err == nil {
-		err = out.Sync()
+		err = out.syncData()
 	}
 	return errors.Join(err, out.Close())
 }
 
 // verifyCopy opens the store in dir, which removes the files that its index does not
 // refer to, and checks it.
-func verifyCopy(ctx context.Context, dir string) (_ *Report, err error) {
-	s, err := open(dir, &Options{NoSweep: true})
+func (s *Store) verifyCopy(ctx context.Context, dir string) (_ *Report, err error) {
+	c, err := open(dir, &Options{NoSweep: true, fs: s.opts.fs, disk: s.disk})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	s.sweep()
-	if !s.swept.Load() {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	c.sweep()
+	if !c.swept.Load() {
 		return nil, errors.New("files that belong to no object were not removed")
 	}
-	return s.check(ctx, nil)
+	return c.check(ctx, nil)
 }

@@ -20,6 +20,9 @@ func TestBackup(t *testing.T) {
 	for _, noSync := range []bool{false, true} {
 		s := openStore(t, t.TempDir(), &Options{NoSync: noSync, Inline: 1 << 10})
 		b := makeBucket(t, s, "busy")
+		if noSync {
+			setVersioning(t, b, store.Enabled)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for w := range 2 {

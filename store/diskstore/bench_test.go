@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -32,6 +34,7 @@ func parallel(b *testing.B, size int64, f func(n int64) error) {
 	var next, running atomic.Int64
 	done := make(chan error, clients)
 	b.ResetTimer()
+	used := cpuTime()
 	for range clients {
 		running.Add(1)
 		go func() {
@@ -47,6 +50,7 @@ func parallel(b *testing.B, size int64, f func(n int64) error) {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(cpuTime()-used)/float64(b.N), "cpu-ns/op")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 }
 
@@ -163,4 +167,54 @@ func BenchmarkListPage(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkScale shows what puts, gets and lists cost among many objects: in all
+// benchmarks up to 100,000 of them, and up to a million with CUBBY_LONG.
+func BenchmarkScale(b *testing.B) {
+	sizes := []int{1000, 100_000}
+	if os.Getenv("CUBBY_LONG") == "1" {
+		sizes = append(sizes, 1_000_000)
+	}
+	for _, keys := range sizes {
+		b.Run(strconv.Itoa(keys), func(b *testing.B) { benchScale(b, keys) })
+	}
+}
+
+func benchScale(b *testing.B, keys int) {
+	bucket := benchBucket(b, &Options{NoSync: true})
+	name := func(n int) string { return fmt.Sprintf("dir%03d/file%08d.jpg", n%1000, n*7919%keys) }
+	fill := func(n int) error {
+		_, err := bucket.Put(b.Context(), name(n), strings.NewReader("small"), nil)
+		return err
+	}
+	for n := range keys {
+		if err := fill(n); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("Put", func(b *testing.B) {
+		parallel(b, 5, func(n int64) error {
+			_, err := bucket.Put(b.Context(), fmt.Sprintf("dir%03d/new%08d", n*31%1000, n*7919), strings.NewReader("small"), nil)
+			return err
+		})
+	})
+	b.Run("Get", func(b *testing.B) {
+		parallel(b, 5, func(n int64) error {
+			o, err := bucket.Get(b.Context(), name(int(n*104729)%keys), nil)
+			if err != nil {
+				return err
+			}
+			return o.Body.Close()
+		})
+	})
+	b.Run("List", func(b *testing.B) {
+		parallel(b, 0, func(n int64) error {
+			_, err := bucket.List(b.Context(), &store.ListOptions{After: name(int(n*104729) % keys), Limit: 100})
+			return err
+		})
+	})
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.Logf("%d MiB of memory in use", m.Sys>>20)
 }

@@ -2,42 +2,60 @@ package diskstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 const (
-	bufferSize   = 256 << 10
-	flushEvery   = 8 << 20 // bytes of a file after which the disk is told to start writing
-	filesPerDir  = 64      // files made one after the other in one directory, so that they share its sync
-	smallBuffers = DefaultInline + 512
+	bufferSize  = 64 << 10
+	flushEvery  = 8 << 20 // bytes of a file after which the disk is told to start writing
+	filesPerDir = 64      // files made one after the other in one directory, so that they share its sync
 )
 
-// buffers is a pool of buffers of one size.
-type buffers struct{ pool sync.Pool }
+// buffers are pools of buffers of a few sizes, the largest of which fits all that
+// is read or written at once: many small contents may be under way.
+type buffers struct{ pools [len(bufferSizes)]sync.Pool }
+
+var bufferSizes = [...]int{4 << 10, 16 << 10, DefaultInline + headerSize + 512}
 
 func (p *buffers) get(size int) *[]byte {
-	if b, ok := p.pool.Get().(*[]byte); ok && cap(*b) >= size {
-		*b = (*b)[:size]
-		return b
+	for i, most := range bufferSizes {
+		if size > most {
+			continue
+		}
+		if b, ok := p.pools[i].Get().(*[]byte); ok {
+			*b = (*b)[:size]
+			return b
+		}
+		b := make([]byte, size, most)
+		return &b
 	}
 	b := make([]byte, size)
 	return &b
 }
 
-func (p *buffers) put(b *[]byte) { p.pool.Put(b) }
+func (p *buffers) put(b *[]byte) {
+	for i, most := range bufferSizes {
+		if cap(*b) == most {
+			p.pools[i].Put(b)
+			return
+		}
+	}
+}
 
 // staged is content that is stored and not yet referred to by any row.
 type staged struct {
 	s    *Store
 	ref  ref
-	data []byte // of inline content
+	data []byte // of logged content
 	buf  *[]byte
 	file *newFile
 	size int64
@@ -45,10 +63,10 @@ type staged struct {
 	sums store.Checksums
 }
 
-// stage stores what it reads from r. After an error nothing of it is left. The
+// stage stores what it reads from r, sealed if key is not nil. After an error nothing of it is left. The
 // caller calls release, after the change that adds the content was settled or
 // without one.
-func (s *Store) stage(ctx context.Context, r io.Reader, content *store.PartOptions) (*staged, error) {
+func (s *Store) stage(ctx context.Context, r io.Reader, content *store.PartOptions, key *crypt.DataKey) (*staged, error) {
 	if err := s.space.check(s, content.Size); err != nil {
 		return nil, err
 	}
@@ -57,7 +75,16 @@ func (s *Store) stage(ctx context.Context, r io.Reader, content *store.PartOptio
 		return nil, err
 	}
 	st := &staged{s: s}
-	if err := st.fill(d, content.Size); err != nil {
+	from, size := io.Reader(d), content.Size
+	if key != nil {
+		sealer := key.Seal(d)
+		defer sealer.Close()
+		from = sealer
+		if size > 0 {
+			size = crypt.SealedSize(size)
+		}
+	}
+	if err := st.fill(from, size); err != nil {
 		st.release(false)
 		return nil, err
 	}
@@ -81,12 +108,16 @@ func (st *staged) fill(r io.Reader, size int64) error {
 	var head []byte
 	if size <= limit {
 		// One byte more than fits tells content that does from content that does not.
-		st.buf = s.space.small.get(s.opts.Inline + 1)
+		room := limit
+		if size > 0 {
+			room = size
+		}
+		st.buf = s.space.buffers.get(int(room) + 1)
 		n, err := readFull(r, *st.buf)
 		head = (*st.buf)[:n]
 		if err == io.EOF {
 			if n > 0 {
-				st.ref, st.data = ref{inline, s.newID()}, head
+				st.ref, st.data = ref{logged, s.newID()}, head
 			}
 			return nil
 		}
@@ -102,8 +133,8 @@ func (st *staged) fill(r io.Reader, size int64) error {
 	if err := st.file.write(head); err != nil {
 		return err
 	}
-	buf := s.space.large.get(bufferSize)
-	defer s.space.large.put(buf)
+	buf := s.space.buffers.get(bufferSize)
+	defer s.space.buffers.put(buf)
 	for {
 		n, err := readFull(r, *buf)
 		if serr := s.space.check(s, int64(n)); serr != nil {
@@ -148,7 +179,7 @@ func (st *staged) extents() []extent {
 // release gives back what st holds. If the content was not kept its file goes.
 func (st *staged) release(kept bool) {
 	if st.buf != nil {
-		st.s.space.small.put(st.buf)
+		st.s.space.buffers.put(st.buf)
 		st.buf, st.data = nil, nil
 	}
 	if f := st.file; f != nil {
@@ -166,7 +197,7 @@ func (st *staged) release(kept bool) {
 type newFile struct {
 	s         *Store
 	id        blobID
-	f         *os.File
+	f         diskFile
 	tmp       string // its name while it is written; "" if it has none
 	size      int64
 	flushed   int64
@@ -178,9 +209,9 @@ func (s *Store) createFile() (*newFile, error) {
 	n.id.setShard(int((s.first + s.written.Add(1)/filesPerDir) % shards))
 	s.pins.add(n.id)
 	var err error
-	if n.f, err = openUnnamed(s.shardDir(n.id.shard())); err != nil {
+	if n.f, err = s.disk.createUnnamed(s.shardDir(n.id.shard())); err != nil {
 		n.tmp = filepath.Join(s.tmpDir(), n.id.String())
-		n.f, err = os.OpenFile(n.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		n.f, err = s.disk.create(n.tmp)
 	}
 	if err != nil {
 		s.pins.drop(s, n.id)
@@ -193,10 +224,10 @@ func (n *newFile) write(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	m, err := n.s.opts.write(n.f, p)
+	m, err := n.f.Write(p)
 	n.size += int64(m)
 	if err == nil && !n.s.opts.NoSync && n.size-n.flushed >= flushEvery {
-		startFlush(n.f, n.flushed, n.size-n.flushed)
+		n.f.startFlush(n.flushed, n.size-n.flushed)
 		n.flushed = n.size
 	}
 	return err
@@ -206,18 +237,19 @@ func (n *newFile) write(p []byte) error {
 func (n *newFile) publish() error {
 	sync := !n.s.opts.NoSync
 	if sync {
-		if err := syncData(n.f); err != nil {
+		if err := n.f.syncData(); err != nil {
 			return err
 		}
 	}
 	path := n.s.path(n.id)
 	var err error
 	if n.tmp == "" {
-		err = link(n.f, path)
+		err = n.f.link(path)
 	} else {
 		// Windows does not rename a file that is open.
 		if err = n.f.Close(); err == nil {
-			err = os.Rename(n.tmp, path)
+			n.s.unlinked.Store(n.s.tmpDir(), true)
+			err = n.s.disk.rename(n.tmp, path)
 		}
 	}
 	if err != nil {
@@ -228,13 +260,7 @@ func (n *newFile) publish() error {
 		return nil
 	}
 	dir := n.id.shard()
-	return n.s.dirs[dir].do(func() error {
-		err := syncDir(n.s.shardDir(dir))
-		if n.s.opts.synced != nil {
-			n.s.opts.synced()
-		}
-		return err
-	})
+	return n.s.dirs[dir].do(func() error { return n.s.disk.syncDir(n.s.shardDir(dir)) })
 }
 
 // keep is called when a row refers to the file.
@@ -255,9 +281,14 @@ func (n *newFile) discard() {
 }
 
 // unlink removes a file that nothing refers to. If that is not possible now, the
-// next sweep does it.
+// next sweep does it. After an error of the index it is not known what the rows on the
+// disk refer to, and nothing is removed.
 func (s *Store) unlink(path string) {
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+	if s.failed.Load() != nil {
+		return
+	}
+	s.unlinked.Store(filepath.Dir(path), true)
+	if err := s.disk.remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.swept.Store(false)
 		s.log.Warn("file of the store not removed", slog.String("err", err.Error()))
 	}

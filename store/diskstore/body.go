@@ -1,11 +1,11 @@
 package diskstore
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // body reads content extent by extent. It does not need the index any more.
@@ -14,16 +14,18 @@ type body struct {
 	s              *Store
 	offset, length int64
 	extents        []extent // what is not read yet
-	memory         [][]byte // of the inline ones among them, in order
+	memory         [][]byte // of those among them that are in no file, in order
+	at             location // where the first of them may be
 	pinned         []blobID
 	buf            *[]byte // what memory is in, if from the pool
 
-	file   *os.File // of the first extent, if opened already
+	plain  *unsealer         // what opens the extents, if they are sealed
+	file   io.ReadSeekCloser // of the first extent, if opened already
 	closed bool
 }
 
 // open makes sure that the content stays: it pins the files, opens the first,
-// and reads what is in the index.
+// and reads what is in the log or the index.
 func (r *body) open() error {
 	for _, x := range r.extents {
 		if x.kind == file {
@@ -32,7 +34,13 @@ func (r *body) open() error {
 	}
 	r.s.pins.add(r.pinned...)
 	for _, x := range r.extents {
-		if x.kind != inline {
+		if x.kind == file {
+			continue
+		}
+		if x.kind == logged {
+			if err := r.logged(x); err != nil {
+				return err
+			}
 			continue
 		}
 		err := r.s.view(blobKey(spaceContent, x.id), func(row []byte) error {
@@ -41,8 +49,8 @@ func (r *body) open() error {
 			}
 			row = row[x.offset : x.offset+x.length]
 			var to []byte
-			if r.buf == nil && len(row) <= smallBuffers {
-				r.buf = r.s.space.small.get(len(row))
+			if r.buf == nil && len(row) <= bufferSizes[len(bufferSizes)-1] {
+				r.buf = r.s.space.buffers.get(len(row))
 				to = *r.buf
 			} else {
 				to = make([]byte, len(row))
@@ -61,10 +69,31 @@ func (r *body) open() error {
 	return nil
 }
 
+// logged reads an extent of a content in the log.
+func (r *body) logged(x extent) error {
+	content, buf, err := r.s.logged(x.id, r.at)
+	if err != nil {
+		return err
+	}
+	if int64(len(content)) < x.offset+x.length {
+		r.s.space.buffers.put(buf)
+		return fmt.Errorf("content %s: %w", x.id, errCorrupt)
+	}
+	content = content[x.offset : x.offset+x.length]
+	if r.buf == nil {
+		r.buf = buf
+	} else {
+		content = bytes.Clone(content)
+		r.s.space.buffers.put(buf)
+	}
+	r.memory = append(r.memory, content)
+	return nil
+}
+
 // next opens the file of the first extent, at its offset.
 func (r *body) next() error {
 	x := r.extents[0]
-	f, err := os.Open(r.s.path(x.id))
+	f, err := r.s.disk.open(r.s.path(x.id))
 	if err != nil {
 		return err
 	}
@@ -83,13 +112,13 @@ func (r *body) advance(n int64) {
 	x := &r.extents[0]
 	x.offset += n
 	x.length -= n
-	if x.kind == inline {
+	if x.kind != file {
 		r.memory[0] = r.memory[0][n:]
 	}
 	if x.length > 0 {
 		return
 	}
-	if x.kind == inline {
+	if x.kind != file {
 		r.memory = r.memory[1:]
 	}
 	if r.file != nil {
@@ -108,6 +137,14 @@ func (r *body) usable() error {
 
 // Read implements [io.Reader].
 func (r *body) Read(p []byte) (int, error) {
+	if r.plain != nil {
+		return r.plain.Read(p)
+	}
+	return r.readRaw(p)
+}
+
+// readRaw is Read of what the extents hold.
+func (r *body) readRaw(p []byte) (int, error) {
 	if err := r.usable(); err != nil {
 		return 0, err
 	}
@@ -115,7 +152,7 @@ func (r *body) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	x := r.extents[0]
-	if x.kind == inline {
+	if x.kind != file {
 		n := copy(p, r.memory[0])
 		r.advance(int64(n))
 		return n, nil
@@ -137,6 +174,9 @@ func (r *body) Read(p []byte) (int, error) {
 // has one, as an *io.LimitedReader of an *os.File, which is what the standard
 // library sends without copying.
 func (r *body) WriteTo(w io.Writer) (written int64, err error) {
+	if r.plain != nil {
+		return r.plain.WriteTo(w)
+	}
 	if err := r.usable(); err != nil {
 		return 0, err
 	}
@@ -145,7 +185,7 @@ func (r *body) WriteTo(w io.Writer) (written int64, err error) {
 			return written, err
 		}
 		var n int64
-		if x := r.extents[0]; x.kind == inline {
+		if x := r.extents[0]; x.kind != file {
 			var m int
 			m, err = w.Write(r.memory[0])
 			if n = int64(m); err == nil && n < x.length {
@@ -170,8 +210,8 @@ func (r *body) writeFile(w io.Writer, length int64) (n int64, err error) {
 	if to, ok := w.(io.ReaderFrom); ok {
 		n, err = to.ReadFrom(limited)
 	} else {
-		buf := r.s.space.large.get(bufferSize)
-		defer r.s.space.large.put(buf)
+		buf := r.s.space.buffers.get(bufferSize)
+		defer r.s.space.buffers.put(buf)
 		n, err = io.CopyBuffer(w, limited, *buf)
 	}
 	if err == nil && n < length {
@@ -186,13 +226,16 @@ func (r *body) Close() error {
 		return nil
 	}
 	r.closed = true
+	if r.plain != nil {
+		r.plain.end()
+	}
 	var err error
 	if r.file != nil {
 		err = r.file.Close()
 	}
 	r.s.pins.drop(r.s, r.pinned...)
 	if r.buf != nil {
-		r.s.space.small.put(r.buf)
+		r.s.space.buffers.put(r.buf)
 	}
 	r.buf, r.memory, r.extents = nil, nil, nil
 	return err

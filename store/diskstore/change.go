@@ -21,7 +21,14 @@ type change struct {
 	batch *pebble.Batch
 	delta map[ref]int64 // of the number of references to blobs that were there before
 	dead  []blobID      // whose files go when the change is settled
-	open  bool          // applied and not settled
+	open  bool          // being applied
+
+	id      blobID // of content
+	content []byte // that goes to the log
+	sum     uint32 // of content
+	marks   []int  // where in the batch its location belongs
+	freed   []freed
+	wait    *batch // that has the change
 }
 
 func (s *Store) begin() *change { return &change{s: s, batch: s.db.NewBatch()} }
@@ -42,10 +49,28 @@ func (c *change) delete(key []byte) { _ = c.batch.Delete(key, nil) }
 // add makes staged content a blob that is referred to once.
 func (c *change) add(st *staged) {
 	switch st.ref.kind {
-	case inline:
-		c.set(blobKey(spaceContent, st.ref.id), st.data)
+	case logged:
+		c.append(st.ref.id, st.data)
 	case file:
 		c.set(blobKey(spaceRefs, st.ref.id), encodeCount(1))
+	}
+}
+
+// append puts content into the log. A change has one at most.
+func (c *change) append(id blobID, content []byte) {
+	c.id, c.content, c.sum = id, content, checksum(content)
+	c.set(blobKey(spaceLocation, id), encodeLocation(location{}))
+	c.mark()
+}
+
+// mark notes that the last row that was set ends with the location of the content.
+func (c *change) mark() { c.marks = append(c.marks, len(c.batch.Repr())-locationSize) }
+
+// setObject sets the row of an object.
+func (c *change) setObject(key []byte, o *object) {
+	c.set(key, o.encode())
+	if o.content.kind == logged && o.content.id == c.id {
+		c.mark()
 	}
 }
 
@@ -161,6 +186,8 @@ func (c *change) count(r ref, n int64) (gone bool, err error) {
 	switch r.kind {
 	case inline:
 		c.delete(blobKey(spaceContent, r.id))
+	case logged:
+		return true, c.free(r.id)
 	case manifest:
 		c.delete(blobKey(spaceManifest, r.id))
 	case file:
@@ -169,38 +196,72 @@ func (c *change) count(r ref, n int64) (gone bool, err error) {
 	return true, nil
 }
 
-// write hands the batch to the index without waiting for the disk.
+// free removes a logged content, which nothing refers to. The caller holds the lock
+// of its references.
+func (c *change) free(id blobID) error {
+	at, err := c.s.location(id)
+	switch {
+	case err == nil:
+		c.freed = append(c.freed, freed{at.segment, footprint(at.length)})
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errCorrupt):
+		return err
+	}
+	c.delete(blobKey(spaceLocation, id))
+	return nil
+}
+
+// write hands the change to the log and to the index, without waiting for the disk.
 func (c *change) write() error {
 	if p := c.s.failed.Load(); p != nil {
 		return fmt.Errorf("the store takes no writes until it is opened again: %w", *p)
 	}
-	// Unless all goes well, the batch stays with what is left of the index.
-	c.open = true
 	// From now on it shows that these files are not left over.
 	c.s.pins.add(c.dead...)
-	err := c.s.guard(func() error {
-		if !c.s.opts.NoSync {
-			return c.s.db.ApplyNoSyncWait(c.batch, pebble.Sync)
-		}
-		err := c.s.db.Apply(c.batch, pebble.NoSync)
-		c.open = err != nil
-		return err
-	})
+	err := c.record()
 	if err != nil {
 		c.s.pins.drop(c.s, c.dead...)
 	}
 	return err
 }
 
+// record appends the change to the log, and then applies it. Those who change the
+// same rows do so in the same order, since they hold the same locks.
+func (c *change) record() error {
+	if c.batch.Empty() {
+		return nil
+	}
+	if n := c.batch.Len(); n > maxRows {
+		return fmt.Errorf("a change of %d bytes: %w", n, store.ErrTooLarge)
+	}
+	j := c.s.journal
+	j.gate.RLock()
+	defer j.gate.RUnlock()
+	r := record{id: c.id, content: c.content, sum: c.sum, rows: c.batch.Repr(), marks: c.marks, dead: c.freed}
+	b, err := j.append(&r)
+	if err != nil {
+		return c.s.fail(err)
+	}
+	// Unless all goes well, the batch stays with what is left of the index.
+	c.open, c.wait, c.content = true, b, nil
+	if err := c.s.guard(func() error { return c.s.db.Apply(c.batch, pebble.NoSync) }); err != nil {
+		// It is in the log and not in the index.
+		return c.s.fail(err)
+	}
+	c.open = false
+	return nil
+}
+
 // settle waits until the change is on the disk, and then removes the files that
 // nothing refers to any more.
 func (c *change) settle() error {
-	if c.open {
-		if err := c.batch.SyncWait(); err != nil {
+	if c.wait != nil {
+		if err := c.s.journal.commit(c.wait); err != nil {
+			err = c.s.fail(err) // before the pins go
 			c.s.pins.drop(c.s, c.dead...)
-			return c.s.fail(err)
+			return err
 		}
-		c.open = false
+		c.wait = nil
+		c.s.due()
 	}
 	if c.s.opts.NoSync {
 		c.s.reaper.add(c.s, c.dead)
@@ -211,7 +272,8 @@ func (c *change) settle() error {
 }
 
 // guard calls f, and takes what it does to the index that cannot be made good as
-// the end of all writing.
+// the end of all writing. If writing has ended when f returns, that is the error,
+// since what f did may not be on the disk.
 func (s *Store) guard(f func() error) (err error) {
 	defer func() {
 		switch r := recover().(type) {
@@ -222,7 +284,13 @@ func (s *Store) guard(f func() error) (err error) {
 			panic(r)
 		}
 	}()
-	return f()
+	if err := f(); err != nil {
+		return err
+	}
+	if p := s.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // fail ends all writing. What was answered before is on the disk; of what fails

@@ -17,8 +17,9 @@ const (
 	NoBucket  FindingKind = "no bucket"   // an object or upload is in a bucket that is not there
 	Missing   FindingKind = "missing"     // content is gone
 	Damaged   FindingKind = "damaged"     // content is too short, or is not what was put
+	NoKey     FindingKind = "no key"      // content is encrypted, and the key to it is not there
 	BadCount  FindingKind = "wrong count" // it is not counted right how often content is referred to
-	BadIndex  FindingKind = "wrong index" // the uploads of an owner are not those that a list shows
+	BadIndex  FindingKind = "wrong index" // the uploads of an owner, or the versions of a key, are not those that a list shows
 	LeftOver  FindingKind = "left over"   // nothing refers to a row or a file
 	StrayFile FindingKind = "stray file"  // a file is none of the store's
 )
@@ -40,22 +41,26 @@ type Finding struct {
 
 // CheckOptions are the options of Check. The zero value is the default.
 type CheckOptions struct {
-	// Content has all content read and compared with its entity tag.
+	// Content has all content read and compared with its entity tag. Of what is
+	// encrypted by the key of a customer only the size is compared.
 	Content bool
 	// Rate is how many bytes of content are read in a second at most; 0 means no limit.
 	Rate int64
 	// Progress, if not nil, is told how much of the content was read.
 	Progress func(done, total int64)
 	// Repair mends what can be: it removes what is left over, and makes counts and
-	// the index of owners anew. Objects whose content is gone or damaged stay.
+	// the indexes of owners and of versions anew. Objects whose content is gone or damaged stay.
 	Repair bool
 }
 
 // Report is what Check found.
 type Report struct {
 	Objects  int64     `json:"objects"`
-	Parts    int64     `json:"parts"` // of uploads that are not complete
-	Bytes    int64     `json:"bytes"` // of both
+	Versions int64     `json:"versions"`         // older ones, and delete markers
+	Trash    int64     `json:"trash,omitempty"`  // objects that were deleted or overwritten and can be had back
+	Parts    int64     `json:"parts"`            // of uploads that are not complete
+	Bytes    int64     `json:"bytes"`            // of all
+	Sealed   int64     `json:"sealed,omitempty"` // objects and parts of which only the size was compared
 	Findings []Finding `json:"findings"`
 }
 

@@ -27,7 +27,13 @@ type reading struct {
 // contents reads all content that is there by now, and compares it with its entity tags.
 func (c *checker) contents(opts *CheckOptions) error {
 	r := &reading{checker: c, opts: opts, began: time.Now(), buf: make([]byte, bufferSize)}
-	if err := r.each(spaceObject, r.object); err != nil {
+	if err := r.each(spaceObject, r.current); err != nil {
+		return err
+	}
+	if err := r.each(spaceVersion, r.older); err != nil {
+		return err
+	}
+	if err := r.each(spaceTrash, r.trashed); err != nil {
 		return err
 	}
 	return r.each(spacePart, r.part)
@@ -69,13 +75,36 @@ func (r *reading) each(space byte, f func(key, row []byte) error) error {
 	}
 }
 
-func (r *reading) object(key, row []byte) error {
+func (r *reading) current(key, row []byte) error {
 	id, bucket, rest, ok := r.bucketOf(key)
-	o, err := decodeObject(string(rest), row)
-	if !ok || err != nil {
-		return nil // which was found, if it was so then
+	if !ok {
+		return nil
 	}
-	text, err := r.compareObject(&state{id: id}, o)
+	return r.compare(id, bucket, string(rest), row)
+}
+
+func (r *reading) older(key, row []byte) error {
+	id, bucket, rest, ok := r.bucketOf(key)
+	name, _, split := splitVersion(rest)
+	if !ok || !split {
+		return nil
+	}
+	return r.compare(id, bucket, name, row)
+}
+
+// compare reads the content of an object or a version of one.
+func (r *reading) compare(id bucketID, bucket, key string, row []byte) error {
+	o, err := decodeObject(key, row)
+	if err != nil || o.marker {
+		return nil // what is bad was found, if it was so then
+	}
+	if text := r.locked(o.sealed); text != "" {
+		r.found(Finding{Kind: NoKey, Bucket: bucket, Key: o.Key, Blob: o.content.id.String()}, "%s", text)
+		return r.ctx.Err()
+	}
+	st := &state{id: id}
+	st.setVersioning(store.Enabled) // it may be an older version by now
+	text, err := r.compareObject(st, o)
 	if err != nil || text == "" {
 		return err
 	}
@@ -85,6 +114,9 @@ func (r *reading) object(key, row []byte) error {
 
 // compareObject returns what is wrong with the content of an object, if it still has it.
 func (r *reading) compareObject(st *state, o *object) (text string, err error) {
+	if o.sealed.Customer() {
+		return r.measureObject(st, o)
+	}
 	body, err := r.s.openContent(r.ctx, st, o, nil)
 	if errors.Is(err, errChanged) {
 		return "", nil
@@ -128,24 +160,37 @@ func (r *reading) part(key, row []byte) error {
 	if err != nil {
 		return nil
 	}
-	body := &body{ctx: r.ctx, s: r.s, length: p.Size, extents: append([]extent(nil), p.extents...)}
+	u, ok := r.uploads[uploadID(key)]
+	if !ok {
+		return nil // it was begun meanwhile, so it is not known how it is sealed
+	}
+	body := &body{ctx: r.ctx, s: r.s, length: p.Size}
 	defer body.Close()
-	err = body.open()
+	sealed := u.sealed
+	if text := r.locked(sealed); text != "" {
+		r.found(Finding{Kind: NoKey, Bucket: r.buckets[u.bucket], Key: u.key}, "part %d of an upload: %s", n, text)
+		return r.ctx.Err()
+	}
+	if err = r.extents(body, p, sealed); err == nil {
+		err = body.open()
+	}
 	// If the row is still the same now that they are pinned, the files stay.
 	now, nerr := r.s.row(append([]byte{spacePart}, key...))
 	if errors.Is(nerr, fs.ErrNotExist) || nerr == nil && string(now) != string(row) {
 		return nil
 	}
 	text := ""
-	if err != nil {
+	switch {
+	case err != nil:
 		text, err = r.failed(err)
-	} else {
+	case sealed.Customer():
+		text, err = r.measure(body)
+	default:
 		text, err = r.compareTag(body, p.Size, p.ETag)
 	}
 	if err != nil || text == "" {
 		return err
 	}
-	u := r.uploads[uploadID(key)]
 	r.found(Finding{Kind: Damaged, Bucket: r.buckets[u.bucket], Key: u.key}, "part %d of an upload: %s", n, text)
 	return nil
 }

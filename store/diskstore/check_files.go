@@ -3,7 +3,6 @@ package diskstore
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -15,21 +14,18 @@ func (c *checker) walkFiles() error {
 		dirs = append(dirs, c.s.shardDir(n))
 	}
 	for n, dir := range dirs {
-		entries, err := os.ReadDir(dir)
+		err := c.s.disk.list(dir, func(name string) error {
+			if err := c.ctx.Err(); err != nil {
+				return err
+			}
+			return c.file(dir, name, n-1)
+		})
 		if errors.Is(err, fs.ErrNotExist) {
 			c.found(Finding{Kind: Missing}, "the directory %s is gone", filepath.Base(dir))
 			continue
 		}
 		if err != nil {
 			return err
-		}
-		for _, e := range entries {
-			if err := c.ctx.Err(); err != nil {
-				return err
-			}
-			if err := c.file(dir, e.Name(), n-1); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -38,7 +34,7 @@ func (c *checker) walkFiles() error {
 // file looks at a file of a directory, whose number is below 0 for that of files
 // that are being written.
 func (c *checker) file(dir, name string, shard int) error {
-	info, err := os.Lstat(filepath.Join(dir, name))
+	info, err := c.s.disk.stat(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -60,7 +56,7 @@ func (c *checker) file(dir, name string, shard int) error {
 		return err
 	}
 	// What a write under way gave up is gone by now.
-	if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+	if _, err := c.s.disk.stat(filepath.Join(dir, name)); err != nil {
 		return nil
 	}
 	at := Finding{Kind: LeftOver, Blob: id.String(), mend: func() (*change, error) { return c.remove(id, filepath.Join(dir, name), shard < 0) }}

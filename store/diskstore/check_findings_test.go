@@ -79,13 +79,13 @@ func (d *damagedStore) id() uploadID {
 }
 
 func (d *damagedStore) set(key, row []byte) {
-	if err := d.s.db.Set(key, row, pebble.Sync); err != nil {
+	if err := d.s.db.Set(key, row, pebble.NoSync); err != nil {
 		d.Fatal(err)
 	}
 }
 
 func (d *damagedStore) delete(key []byte) {
-	if err := d.s.db.Delete(key, pebble.Sync); err != nil {
+	if err := d.s.db.Delete(key, pebble.NoSync); err != nil {
 		d.Fatal(err)
 	}
 }
@@ -106,6 +106,43 @@ func (d *damagedStore) check(opts *CheckOptions) []string {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// place changes what is known of where an object is in the log.
+func (d *damagedStore) place(key string, f func(*location)) {
+	at, err := d.s.location(d.content(key).id)
+	if err != nil {
+		d.Fatal(err)
+	}
+	f(&at)
+	d.set(blobKey(spaceLocation, d.content(key).id), encodeLocation(at))
+	o, _ := d.s.object(d.st, key)
+	o.at = location{}
+	d.set(objectKey(d.st.id, key), o.encode())
+}
+
+// flipLogged changes one byte of the record of an object, counted from its content.
+func (d *damagedStore) flipLogged(key string, n int64) {
+	at, err := d.s.location(d.content(key).id)
+	if err != nil {
+		d.Fatal(err)
+	}
+	if err := d.s.flush(); err != nil {
+		d.Fatal(err)
+	}
+	f, err := os.OpenFile(d.s.journal.path(at.segment), os.O_RDWR, 0)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, int64(at.offset)+headerSize+n); err != nil {
+		d.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b, int64(at.offset)+headerSize+n); err != nil {
+		d.Fatal(err)
+	}
 }
 
 // flip changes one byte of a file in its middle.
@@ -140,9 +177,14 @@ func TestFindings(t *testing.T) {
 			p, _ := decodePart(1, row)
 			flip(d.T, d.s.path(p.extents[0].id))
 		}, "damaged open", "damaged open"},
-		{"ContentGone", func(d *damagedStore) { d.delete(blobKey(spaceContent, d.content("small").id)) }, "missing small", "missing small"},
-		{"ContentOther", func(d *damagedStore) { d.set(blobKey(spaceContent, d.content("small").id), noise(101)[1:]) }, "damaged small", "damaged small"},
-		{"ContentShort", func(d *damagedStore) { d.set(blobKey(spaceContent, d.content("small").id), nil) }, "damaged small", "damaged small"},
+		{"ContentGone", func(d *damagedStore) { d.delete(blobKey(spaceLocation, d.content("small").id)) }, "missing small", "missing small"},
+		{"ContentOther", func(d *damagedStore) { d.flipLogged("small", 10) }, "damaged small", "damaged small"},
+		{"ContentOfOther", func(d *damagedStore) { d.flipLogged("small", -1) }, "damaged small", "damaged small"},
+		{"ContentShort", func(d *damagedStore) { d.place("small", func(at *location) { at.length -= 10 }) }, "damaged small", "damaged small"},
+		{"ContentBehind", func(d *damagedStore) { d.place("small", func(at *location) { at.offset = 1 << 30 }) }, "damaged small", "damaged small"},
+		{"PlaceBad", func(d *damagedStore) { d.set(blobKey(spaceLocation, d.content("small").id), nil) }, "damaged small", "damaged small"},
+		{"PlaceMore", func(d *damagedStore) { d.set(blobKey(spaceLocation, d.s.newID()), nil) }, "left over mended", ""},
+		{"SegmentGone", func(d *damagedStore) { d.place("small", func(at *location) { at.segment = 77 }) }, "missing small", "missing small"},
 		{
 			"ManifestGone", func(d *damagedStore) { d.delete(blobKey(spaceManifest, d.content("parts").id)) },
 			"left over mended,left over mended,missing parts", "missing parts",
@@ -211,6 +253,9 @@ func TestCheckUnderLoad(t *testing.T) {
 	for _, noSync := range []bool{false, true} {
 		s := openStore(t, t.TempDir(), &Options{NoSync: noSync, Inline: 1 << 10})
 		b := makeBucket(t, s, "busy")
+		if noSync {
+			setVersioning(t, b, store.Enabled)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		var written atomic.Int64
@@ -256,7 +301,15 @@ func busyWrite(ctx context.Context, b store.Bucket, writer, n int) error {
 		}
 		return err
 	case 4:
-		_, err := b.Delete(ctx, key, nil)
+		if _, err := b.Delete(ctx, key, nil); err != nil {
+			return err
+		}
+		page, err := b.ListVersions(ctx, &store.ListVersionsOptions{Prefix: key, Limit: 4})
+		if err != nil || len(page.Versions) == 0 {
+			return err
+		}
+		v := page.Versions[n%len(page.Versions)]
+		_, err = b.DeleteMany(ctx, []store.Target{{Key: v.Key, Version: v.Info.Version}, {Key: v.Key, Version: page.Versions[0].Info.Version}})
 		return err
 	}
 	u, err := b.CreateUpload(ctx, key, &store.PutOptions{Owner: key})

@@ -85,6 +85,8 @@ func (c *checker) discard(r ref) (*change, error) {
 		switch r.kind {
 		case inline:
 			ch.delete(blobKey(spaceContent, r.id))
+		case logged:
+			return ch.free(r.id)
 		case manifest:
 			ch.delete(blobKey(spaceManifest, r.id))
 		case file:

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // checker compares the rows of one moment with one another and with the files.
@@ -41,10 +43,11 @@ type trouble struct {
 	text string
 }
 
-// place is where an upload is.
+// place is where an upload is, and how its parts are sealed.
 type place struct {
 	bucket bucketID
 	key    string
+	sealed *crypt.Envelope
 }
 
 func newChecker(ctx context.Context, s *Store) *checker {
@@ -60,11 +63,12 @@ func newChecker(ctx context.Context, s *Store) *checker {
 func (c *checker) rows() (err error) {
 	// In this order: what a row of the snapshot refers to has a file until the end.
 	defer c.s.pins.hold(c.s)()
+	defer c.s.journal.hold()()
 	c.rowsAt = c.s.db.NewSnapshot()
 	defer func() { err = errors.Join(err, c.rowsAt.Close()) }()
 	for _, step := range []func() error{
-		c.walkBuckets, c.walkManifests, c.walkObjects, c.walkUploads, c.walkOwners, c.walkParts, c.walkShared,
-		c.walkContents, c.walkCounts, c.walkFiles, c.compare, c.name, c.walkOthers,
+		c.walkBuckets, c.walkManifests, c.walkObjects, c.walkVersions, c.walkNulls, c.walkTrash, c.walkUploads, c.walkOwners, c.walkParts, c.walkShared,
+		c.walkContents, c.walkLogged, c.walkCounts, c.walkFiles, c.compare, c.name, c.walkOthers,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -90,12 +94,12 @@ func (c *checker) unreadable(f Finding, what string) {
 
 func (c *checker) walkBuckets() error {
 	return c.walk(spaceBucket, func(key, row []byte) {
-		id, _, err := decodeBucket(row)
+		st, err := decodeBucket(row)
 		if err != nil {
 			c.unreadable(Finding{Bucket: string(key)}, "a bucket")
 			return
 		}
-		c.buckets[id] = string(key)
+		c.buckets[st.id] = string(key)
 	})
 }
 
@@ -138,25 +142,34 @@ func (c *checker) walkObjects() error {
 			return
 		}
 		c.report.Objects++
-		c.report.Bytes += o.Size
-		if bucket == "" {
-			at.Kind = NoBucket
-			c.found(at, "the object is in bucket %x, which is not there", key[:bucketIDSize])
-		}
-		if o.content.kind == none {
-			if o.Size != 0 {
-				at.Kind = Damaged
-				c.found(at, "the object has %d bytes and no content", o.Size)
-			}
-			return
-		}
-		c.refer(o.content, o.Size)
-		if m := c.manifests[o.content.id]; o.content.kind == manifest && m.there && c.bad[o.content].kind == "" &&
-			(m.size != o.Size || m.parts != o.Parts) {
-			at.Kind, at.Blob = Damaged, o.content.id.String()
-			c.found(at, "the object has %d bytes in %d parts, its manifest %d in %d", o.Size, o.Parts, m.size, m.parts)
-		}
+		c.object(at, key[:bucketIDSize], o)
 	})
+}
+
+// object notes what an object or a version of one refers to.
+func (c *checker) object(at Finding, bucket []byte, o *object) {
+	c.report.Bytes += o.Size
+	if at.Bucket == "" {
+		at.Kind = NoBucket
+		c.found(at, "the object is in bucket %x, which is not there", bucket)
+	}
+	if o.content.kind == none {
+		if o.Size != 0 {
+			at.Kind = Damaged
+			c.found(at, "the object has %d bytes and no content", o.Size)
+		}
+		return
+	}
+	size := o.Size
+	if o.sealed != nil && o.content.kind != manifest {
+		size = crypt.SealedSize(size)
+	}
+	c.refer(o.content, size)
+	if m := c.manifests[o.content.id]; o.content.kind == manifest && m.there && c.bad[o.content].kind == "" &&
+		(m.size != o.Size || m.parts != o.Parts) {
+		at.Kind, at.Blob = Damaged, o.content.id.String()
+		c.found(at, "the object has %d bytes in %d parts, its manifest %d in %d", o.Size, o.Parts, m.size, m.parts)
+	}
 }
 
 // refer notes a reference to the first bytes of a blob, up to size.
@@ -175,14 +188,18 @@ func (c *checker) walkUploads() error {
 		id, bucket, rest, ok := c.bucketOf(key)
 		name, upload, split := splitUpload(rest)
 		at := Finding{Bucket: bucket, Key: name}
-		_, err := decodeUpload(row)
+		u, err := decodeUpload(row)
 		if !ok || !split || err != nil {
 			c.unreadable(at, "an upload")
 		}
 		if !ok || !split {
 			return
 		}
-		c.uploads[upload] = place{id, name}
+		there := place{bucket: id, key: name}
+		if err == nil {
+			there.sealed = u.sealed
+		}
+		c.uploads[upload] = there
 		if bucket == "" {
 			at.Kind = NoBucket
 			c.found(at, "upload %s is in bucket %x, which is not there", upload, key[:bucketIDSize])
@@ -318,6 +335,38 @@ func (c *checker) walkContents() error {
 	})
 }
 
+// walkLogged compares the rows of logged contents with the segments of the log.
+func (c *checker) walkLogged() error {
+	sizes, err := c.s.journal.sizes()
+	if err != nil {
+		return err
+	}
+	return c.walk(spaceLocation, func(key, row []byte) {
+		if len(key) != len(blobID{}) {
+			c.found(Finding{Kind: BadRow}, "the place of content called %x", key)
+			return
+		}
+		r := ref{logged, blobID(key)}
+		b, ok := c.blobs[r]
+		at, err := decodeLocation(row)
+		switch {
+		case !ok:
+			c.surplus(r, "nothing refers to %d bytes in the log", at.length)
+			return
+		case err != nil:
+			c.bad[r] = trouble{Damaged, "the row that says where the content is cannot be read"}
+			b.there = true
+			c.blobs[r] = b
+			return
+		}
+		size, ok := sizes[at.segment]
+		if !ok {
+			return // and compare finds that it is missing
+		}
+		c.have(r, b, min(int64(at.length), size-int64(at.offset)-headerSize))
+	})
+}
+
 // have notes that a blob is there.
 func (c *checker) have(r ref, b content, size int64) {
 	if size < b.size {
@@ -416,6 +465,19 @@ func (c *checker) name() error {
 	if err != nil {
 		return err
 	}
+	err = c.walk(spaceVersion, func(key, row []byte) {
+		_, bucket, rest, _ := c.bucketOf(key)
+		name, id, _ := splitVersion(rest)
+		if o, err := decodeObject("", row); err == nil && c.bad[o.content].kind != "" {
+			tell(spaceVersion, key, Finding{Bucket: bucket, Key: name}, o.content, "version "+id.String())
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.nameTrash(tell); err != nil {
+		return err
+	}
 	return c.walk(spacePart, func(key, row []byte) {
 		p, err := decodePart(1, row)
 		if err != nil || len(key) != uploadIDSize+2 {
@@ -434,7 +496,7 @@ func (c *checker) name() error {
 
 // walkOthers looks for rows of no space, without reading those of the others.
 func (c *checker) walkOthers() error {
-	spaces := []byte{spaceFormat, spaceBucket, spaceContent, spaceManifest, spaceObject, spacePart, spaceRefs, spaceUpload, spaceOwner}
+	spaces := []byte{spaceFormat, spaceBucket, spaceContent, spaceLocation, spaceManifest, spaceNull, spaceObject, spacePart, spaceRefs, spaceTrash, spaceUpload, spaceVersion, spaceOwner}
 	for i := range len(spaces) + 1 {
 		o := new(pebble.IterOptions)
 		if i > 0 {

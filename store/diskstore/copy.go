@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // copyTries is how often a copy starts again because its source was replaced.
@@ -39,7 +39,7 @@ func (b *bucket) copy(ctx context.Context, st *state, dst, src string, opts *sto
 	if err := opts.Put.Check(); err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain(opts.Version, opts.Put.SSE); err != nil {
+	if err := crypt.CheckSSE(&opts.Put.SSE); err != nil {
 		return nil, err
 	}
 	from, own, err := b.source(opts.From, st)
@@ -54,6 +54,9 @@ func (b *bucket) copy(ctx context.Context, st *state, dst, src string, opts *sto
 	}
 	for range copyTries {
 		info, err := b.s.share(ctx, st, dst, from, src, opts)
+		if errors.Is(err, errOtherKey) {
+			break
+		}
 		if !errors.Is(err, errChanged) {
 			return info, err
 		}
@@ -78,26 +81,33 @@ func (b *bucket) source(from store.Bucket, st *state) (source *state, own bool, 
 	return source, true, err
 }
 
+// errOtherKey: the content of a copy cannot be shared, since it is to be encrypted by
+// another key than its source, or by one where that is by none.
+var errOtherKey = errors.New("encrypted by another key")
+
 // findSource returns the source of a copy if it meets the conditions.
-func (s *Store) findSource(from *state, src string, cond *store.Conditions) (*object, error) {
-	o, err := s.object(from, src)
-	switch {
-	case err != nil:
+func (s *Store) findSource(from *state, src, version string, customer []byte, cond *store.Conditions) (*object, error) {
+	o, err := s.version(from, src, version)
+	if err != nil {
 		return nil, err
-	case o == nil:
-		return nil, fs.ErrNotExist
+	}
+	if err := o.sealed.Admits(&store.SSE{CustomerKey: customer}); err != nil {
+		return nil, err
 	}
 	return o, cond.CheckSource(&o.Info)
 }
 
-// share makes dst of the content of src, or returns errChanged.
+// share makes dst of the content of src, or returns errChanged or errOtherKey.
 func (s *Store) share(ctx context.Context, st *state, dst string, from *state, src string, opts *store.CopyOptions) (*store.Info, error) {
-	source, err := s.findSource(from, src, &opts.Source)
+	source, err := s.findSource(from, src, opts.Version, opts.SourceKey, &opts.Source)
 	if err != nil {
 		return nil, err
 	}
 	if source.Size > store.MaxPartSize {
 		return nil, fmt.Errorf("source of %d bytes, at most %d are allowed: %w", source.Size, int64(store.MaxPartSize), store.ErrTooLarge)
+	}
+	if !source.sealed.Fits(s.want(&opts.Put.SSE)) {
+		return nil, errOtherKey
 	}
 	o := *source
 	o.Key = dst
@@ -169,8 +179,8 @@ func (s *Store) digest(ctx context.Context, from *state, o *object, r *store.Ran
 	if err != nil {
 		return nil, nil, err
 	}
-	buf := s.space.large.get(bufferSize)
-	defer s.space.large.put(buf)
+	buf := s.space.buffers.get(bufferSize)
+	defer s.space.buffers.put(buf)
 	for err == nil {
 		_, err = d.Read(*buf)
 	}
@@ -200,9 +210,6 @@ func (b *bucket) copyPart(ctx context.Context, st *state, key, uploadID string, 
 	if err := store.CheckKey(src); err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain(opts.Version, opts.SSE); err != nil {
-		return nil, err
-	}
 	from, own, err := b.source(opts.From, st)
 	if err != nil {
 		return nil, err
@@ -215,6 +222,9 @@ func (b *bucket) copyPart(ctx context.Context, st *state, key, uploadID string, 
 	}
 	for range copyTries {
 		p, err := b.s.sharePart(ctx, st, key, uploadID, n, from, src, opts)
+		if errors.Is(err, errOtherKey) {
+			break
+		}
 		if !errors.Is(err, errChanged) {
 			return p, err
 		}
@@ -226,7 +236,7 @@ func (b *bucket) copyPart(ctx context.Context, st *state, key, uploadID string, 
 	return store.CopyPartThrough(ctx, b, key, uploadID, n, src, &through)
 }
 
-// sharePart makes a part of the content of src, or returns errChanged.
+// sharePart makes a part of the content of src, or returns errChanged or errOtherKey.
 func (s *Store) sharePart(ctx context.Context, st *state, key, uploadID string, n int, from *state, src string, opts *store.CopyPartOptions) (*store.Part, error) {
 	u, err := s.upload(st, key, uploadID, opts.UploadOptions)
 	if err != nil {
@@ -236,9 +246,15 @@ func (s *Store) sharePart(ctx context.Context, st *state, key, uploadID string, 
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.findSource(from, src, &opts.Source)
+	source, err := s.findSource(from, src, opts.Version, opts.SourceKey, &opts.Source)
 	if err != nil {
 		return nil, err
+	}
+	if err := u.sealed.Admits(&opts.SSE); err != nil {
+		return nil, err
+	}
+	if source.sealed != nil || u.sealed != nil {
+		return nil, errOtherKey
 	}
 	if _, _, err := opts.Range.ResolveWhole(source.Size); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -64,6 +65,11 @@ func (w crashWrite) do(ctx context.Context, b store.Bucket) error {
 	opts := &store.PutOptions{}
 	opts.User = map[string]string{"number": strconv.Itoa(w.number)}
 	parts := w.parts()
+	if w.number%6 == 5 {
+		if err := w.uncover(ctx, b); err != nil {
+			return err
+		}
+	}
 	switch len(parts) {
 	case 0:
 		_, err := b.Delete(ctx, w.key(), nil)
@@ -75,6 +81,25 @@ func (w crashWrite) do(ctx context.Context, b store.Bucket) error {
 	return tryParts(ctx, b, w.key(), opts, parts...)
 }
 
+// uncover puts an object in two versions, hides it, and deletes one version or
+// marker of it.
+func (w crashWrite) uncover(ctx context.Context, b store.Bucket) error {
+	key := fmt.Sprintf("w%d/versions", w.writer)
+	for range 2 {
+		if _, err := b.Put(ctx, key, bytes.NewReader(w.bytes(1+w.number%(100<<10))), nil); err != nil {
+			return err
+		}
+	}
+	if _, err := b.Delete(ctx, key, nil); err != nil {
+		return err
+	}
+	page, err := b.ListVersions(ctx, &store.ListVersionsOptions{Prefix: key})
+	for n := 0; err == nil && n < min(2, len(page.Versions)); n++ {
+		_, err = b.Delete(ctx, key, &store.DeleteOptions{Version: page.Versions[n].Info.Version})
+	}
+	return err
+}
+
 // TestCrash kills processes that write, and compares what they had answered with
 // what is there afterwards.
 func TestCrash(t *testing.T) {
@@ -82,27 +107,40 @@ func TestCrash(t *testing.T) {
 		writeUntilKilled(t, dir)
 		return
 	}
+	for _, v := range []store.Versioning{store.Unversioned, store.Enabled} {
+		t.Run("Versioning"+string(v), func(t *testing.T) { testCrash(t, v) })
+	}
+}
+
+func testCrash(t *testing.T, versioning store.Versioning) {
 	rounds, answers := 3, 150
 	if os.Getenv("CUBBY_LONG") == "1" {
 		rounds, answers = 20, 1000
 	}
 	dir := t.TempDir()
 	s := openStore(t, dir, nil)
-	makeBucket(t, s, "crash")
+	b := makeBucket(t, s, "crash")
+	if versioning != store.Unversioned {
+		setVersioning(t, b, versioning)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	answered := make(map[string]crashWrite)
+	all := make(map[crashWrite]bool)
 	from := 0
 	for round := range rounds {
 		// Kill at another point of the work each time.
-		from = killWriter(t, dir, from, answers+37*round, answered) + 1
+		from = killWriter(t, dir, from, answers+37*round, answered, all) + 1
 		s := openStore(t, dir, nil)
 		b, err := s.Bucket(t.Context(), "crash")
 		if err != nil {
 			t.Fatal(err)
 		}
 		verifyCrash(t, b, answered)
+		if versioning != store.Unversioned {
+			verifyVersions(t, b, all)
+		}
 		// The sweep at the start may not have come to an end yet.
 		s.sweep()
 		endUploads(t, b)
@@ -145,7 +183,7 @@ func writeUntilKilled(t *testing.T, dir string) {
 // killWriter runs a process that writes and kills it after a number of answers.
 // It notes the last answer about each key and returns the greatest number that a
 // write may have had.
-func killWriter(t *testing.T, dir string, from, answers int, answered map[string]crashWrite) (last int) {
+func killWriter(t *testing.T, dir string, from, answers int, answered map[string]crashWrite, all map[crashWrite]bool) (last int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestCrash$")
 	cmd.Env = append(os.Environ(), crashDir+"="+dir, crashFrom+"="+strconv.Itoa(from))
@@ -166,6 +204,7 @@ func killWriter(t *testing.T, dir string, from, answers int, answered map[string
 			break
 		}
 		answered[w.key()] = w
+		all[w] = true
 		last = max(last, w.number+1)
 		if n == answers {
 			if err := cmd.Process.Kill(); err != nil {
@@ -219,6 +258,50 @@ func verifyCrash(t *testing.T, b store.Bucket, answered map[string]crashWrite) {
 		// No answer about this key was heard, so it has what its first write put.
 		if got := get(t, b, o.Key); int64(len(got)) != o.Size {
 			t.Errorf("%s has %d bytes of %d", o.Key, len(got), o.Size)
+		}
+	}
+}
+
+// verifyVersions holds that every put that was answered is a version, in its order,
+// with its content.
+func verifyVersions(t *testing.T, b store.Bucket, all map[crashWrite]bool) {
+	t.Helper()
+	there := make(map[crashWrite]bool)
+	last := make(map[string]int)
+	opts := new(store.ListVersionsOptions)
+	for page := (&store.VersionsPage{More: true}); page.More; {
+		var err error
+		if page, err = b.ListVersions(t.Context(), opts); err != nil {
+			t.Fatal(err)
+		}
+		opts.AfterKey, opts.AfterVersion = page.NextKey, page.NextVersion
+		for _, v := range page.Versions {
+			if v.IsMarker || strings.HasSuffix(v.Key, "versions") {
+				continue
+			}
+			o, err := b.Get(t.Context(), v.Key, &store.GetOptions{Version: v.Info.Version})
+			if err != nil {
+				t.Errorf("get version %s of %s: %v", v.Info.Version, v.Key, err)
+				continue
+			}
+			got, err := io.ReadAll(o.Body)
+			o.Body.Close()
+			var w crashWrite
+			fmt.Sscanf(v.Key, "w%d/", &w.writer)
+			w.number, _ = strconv.Atoi(o.User["number"])
+			if want := bytes.Join(w.parts(), nil); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("version %d of %s has %d bytes, %v, that are not its %d", w.number, v.Key, len(got), err, len(want))
+			}
+			if before, ok := last[v.Key]; ok && before <= w.number {
+				t.Errorf("version %d of %s comes after version %d", w.number, v.Key, before)
+			}
+			last[v.Key] = w.number
+			there[w] = true
+		}
+	}
+	for w := range all {
+		if !w.deletes() && !there[w] {
+			t.Errorf("version %d of %s is missing", w.number, w.key())
 		}
 	}
 }

@@ -1,10 +1,14 @@
 // Package diskstore keeps buckets in a directory of the local disk: it is the
 // store of a Cubby that needs no other.
 //
-// Metadata and small objects live in an index, a Pebble database; large ones and
-// large parts are files that the index refers to. An object is visible whole or
+// Metadata is in an index, a Pebble database, and the content of small objects in a
+// log, which is that of the index, too; large objects and large parts are files that
+// the index refers to. An object is visible whole or
 // not at all, after a crash too, and a write that was answered is on the disk.
 // Copies and completed uploads share the content of what they are made of.
+//
+// Content is encrypted at rest where the writer or [Options] ask for it; package crypt
+// says how.
 //
 // [Open] returns the [Store] of a directory, which implements [store.Service].
 // One process at a time can have it open. The errors are those of package store;
@@ -22,22 +26,25 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // DefaultInline is the value of Options.Inline where it is 0.
 const DefaultInline = 64 << 10
+
+const maxInline = 16 << 20
 
 // DefaultReserve is the value of Options.Reserve where it is 0.
 const DefaultReserve = 32 << 20
@@ -48,8 +55,8 @@ var ErrInUse = errors.New("the directory is in use")
 
 // Options are the options of Open. The zero value is the default.
 type Options struct {
-	// Inline is the size in bytes up to which content is kept in the index; 0
-	// means DefaultInline, below 0 all content is kept in files.
+	// Inline is the size in bytes up to which content is kept in the log; 0 means
+	// DefaultInline, below 0 all content is kept in files. It is 16 MiB at most.
 	Inline int
 	// NoSync answers writes before they are on the disk. A crash then loses the
 	// latest of them, and one of the machine may leave large objects among them
@@ -65,16 +72,22 @@ type Options struct {
 	// aborted are aborted, which is looked after when the store is opened and then
 	// every hour. 0 means never.
 	StaleUploads time.Duration
+	// Keys are the keyrings for encryption. Without them that is by the keys of
+	// customers alone.
+	Keys *crypt.Keys
+	// Encrypt encrypts what is written without asking for it as AES256 would.
+	Encrypt bool
 	// Logger is told what goes wrong in the background; nil is silent.
 	Logger *slog.Logger
 	// Now is the clock of modification times and of the age of uploads; nil means
 	// time.Now.
 	Now func() time.Time
 
-	fs     vfs.FS                              // of the index, for tests
-	free   func(dir string) (uint64, error)    // for tests
-	write  func(*os.File, []byte) (int, error) // for tests
-	synced func()                              // called after each sync of a directory, for tests
+	fs   vfs.FS // of the index and the log, for tests
+	disk disk   // of all else, for tests
+
+	segment        int64 // size of segments, for tests
+	checkpointSize int64 // for tests
 }
 
 // Store is a directory that holds buckets. Its methods may be called concurrently.
@@ -83,9 +96,12 @@ type Store struct {
 	opts   Options
 	db     *pebble.DB
 	lock   *pebble.Lock
+	disk   disk
 	log    *slog.Logger
-	failed atomic.Pointer[error] // why the index takes no more writes
+	failed atomic.Pointer[error] // why there are no more writes
 	swept  atomic.Bool           // no file is left over
+
+	unlinked sync.Map // directories that names were removed from
 
 	life    sync.RWMutex // guards closed
 	closed  bool
@@ -94,6 +110,7 @@ type Store struct {
 
 	bucketsMu sync.RWMutex
 	buckets   map[string]*state
+	trash     map[string]bool // as SetTrash was told
 
 	keys    stripes // of objects and uploads: held while a row is read and replaced
 	refs    stripes // of blobs: held while a count is read and replaced
@@ -101,6 +118,8 @@ type Store struct {
 	dirs    [shards]group
 	space   space
 	reaper  reaper
+	journal *journal
+	keeper  keeper
 	lastID  atomic.Int64
 	written atomic.Uint64 // files made, to fill one directory after the other
 	first   uint64        // directory to start with
@@ -119,41 +138,51 @@ func Open(dir string, opts *Options) (*Store, error) {
 }
 
 func open(dir string, opts *Options) (*Store, error) {
-	s := &Store{stop: make(chan struct{}), buckets: make(map[string]*state), first: rand.Uint64N(shards)}
+	s := &Store{stop: make(chan struct{}), buckets: make(map[string]*state), trash: make(map[string]bool), first: rand.Uint64N(shards)}
 	s.keys.seed, s.refs.seed = maphash.MakeSeed(), maphash.MakeSeed()
 	if opts != nil {
 		s.opts = *opts
 	}
 	s.setDefaults()
 	index := filepath.Join(dir, "index")
-	if err := os.MkdirAll(index, 0o700); err != nil {
+	if err := s.disk.mkdirAll(index); err != nil {
 		return nil, err
 	}
 	// The lock knows directories by name, so there must be one name for each.
-	dir, err := filepath.Abs(dir)
-	if err == nil {
-		s.dir, err = filepath.EvalSymlinks(dir)
-	}
-	if err != nil {
+	var err error
+	if s.dir, err = s.disk.resolve(dir); err != nil {
 		return nil, err
 	}
 	index = filepath.Join(s.dir, "index")
+	if err := s.opts.fs.MkdirAll(index, 0o700); err != nil {
+		return nil, err
+	}
 	s.lock, err = pebble.LockDirectory(index, s.opts.fs)
+	if isFull(err) || errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
-	if err := s.openIndex(index); err != nil {
+	s.journal = &journal{fs: s.opts.fs, dir: s.logDir(), size: s.opts.segment, noSync: s.opts.NoSync, segments: make(map[uint32]*segment)}
+	s.keeper.kick, s.keeper.trouble = make(chan struct{}, 1), make(chan error, 1)
+	err = s.guard(func() error { return s.openIndex(index) })
+	if err == nil {
+		err = s.guard(s.load)
+	}
+	if err == nil {
+		err = s.unmarkClean()
+	}
+	if err != nil {
+		s.journal.close()
+		if s.db != nil {
+			s.db.Close()
+		}
 		s.lock.Close()
 		return nil, err
 	}
-	if err := s.load(); err != nil {
-		s.db.Close()
-		s.lock.Close()
-		return nil, err
-	}
-	if err := os.Remove(s.cleanFile()); err == nil {
-		s.swept.Store(true)
-	} else if !s.opts.NoSweep {
+	s.running.Go(s.keep)
+	if !s.swept.Load() && !s.opts.NoSweep {
 		s.running.Go(s.sweep)
 	}
 	if s.opts.StaleUploads > 0 {
@@ -167,7 +196,13 @@ func (s *Store) setDefaults() {
 	if o.Inline == 0 {
 		o.Inline = DefaultInline
 	}
-	o.Inline = max(o.Inline, 0)
+	o.Inline = min(max(o.Inline, 0), maxInline)
+	if o.segment == 0 {
+		o.segment = segmentSize
+	}
+	if o.checkpointSize == 0 {
+		o.checkpointSize = checkpointSize
+	}
 	if o.Reserve == 0 {
 		o.Reserve = DefaultReserve
 	}
@@ -177,11 +212,8 @@ func (s *Store) setDefaults() {
 	if o.fs == nil {
 		o.fs = vfs.Default
 	}
-	if o.free == nil {
-		o.free = freeSpace
-	}
-	if o.write == nil {
-		o.write = (*os.File).Write
+	if s.disk = o.disk; s.disk == nil {
+		s.disk = osDisk{}
 	}
 	s.log = o.Logger
 	if s.log == nil {
@@ -194,6 +226,12 @@ func (s *Store) load() error {
 	row, err := s.row(formatKey)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		// The index is older than any segment, so it was lost, and they stay.
+		if ids, err := s.journal.list(); len(ids) > 0 {
+			return fmt.Errorf("there is a log and no index: %w", errCorrupt)
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		if err := s.create(); err != nil {
 			return err
 		}
@@ -207,31 +245,62 @@ func (s *Store) load() error {
 		if version > formatVersion {
 			return fmt.Errorf("the store has format %d, this program knows formats up to %d: %w", version, formatVersion, errors.ErrUnsupported)
 		}
+		if version < formatVersion {
+			if err := s.upgrade(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.openLog(); err != nil {
+		return err
 	}
 	return s.scan([]byte{spaceBucket}, func(key, row []byte) error {
-		id, created, err := decodeBucket(row)
-		name := string(key[1:])
-		s.buckets[name] = &state{id: id, name: name, created: created}
+		st, err := decodeBucket(row)
+		st.name = string(key[1:])
+		s.buckets[st.name] = st
 		return err
 	})
 }
 
 // create makes the directories, and then the row that says they are there.
 func (s *Store) create() error {
-	if err := os.MkdirAll(s.tmpDir(), 0o700); err != nil {
+	if err := s.disk.mkdirAll(s.tmpDir()); err != nil {
 		return err
 	}
 	for n := range shards {
-		if err := os.MkdirAll(s.shardDir(n), 0o700); err != nil {
+		if err := s.disk.mkdirAll(s.shardDir(n)); err != nil {
 			return err
 		}
 	}
 	for _, dir := range []string{filepath.Join(s.dir, "blobs"), s.dir} {
-		if err := syncDir(dir); err != nil {
+		if err := s.disk.syncDir(dir); err != nil {
 			return err
 		}
 	}
-	return s.db.Set(formatKey, binary.AppendUvarint(nil, formatVersion), pebble.Sync)
+	if err := syncAbove(s.disk, s.dir); err != nil {
+		return err
+	}
+	return s.upgrade()
+}
+
+// upgrade makes what older formats have not, and then the row that says it is there.
+func (s *Store) upgrade() error {
+	if err := s.opts.fs.MkdirAll(s.logDir(), 0o700); err != nil {
+		return err
+	}
+	d, err := s.opts.fs.OpenDir(s.dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return err
+	}
+	return s.guard(func() error {
+		if err := s.db.Set(formatKey, binary.AppendUvarint(nil, formatVersion), pebble.NoSync); err != nil {
+			return err
+		}
+		return s.db.Flush()
+	})
 }
 
 // Close waits for the methods that are under way and closes the store. Bodies
@@ -247,18 +316,57 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.life.Unlock()
 	s.running.Wait()
-	err := s.guard(s.db.Close)
-	if s.failed.Load() != nil {
-		err = nil // who wrote was told why
+	var err error
+	if s.failed.Load() == nil {
+		if err = s.checkpoint(); err == nil {
+			err = s.writeEnd()
+		}
 	}
-	if err == nil && s.swept.Load() && s.pins.empty() {
-		err = os.WriteFile(s.cleanFile(), nil, 0o600)
+	err = errors.Join(err, s.guard(s.db.Close))
+	s.journal.close()
+	switch {
+	case s.failed.Load() != nil:
+		err = nil // who wrote was told why
+	case err == nil && s.swept.Load() && s.pins.empty():
+		err = s.markClean()
 	}
 	err = errors.Join(err, s.lock.Close())
 	if err != nil {
 		return &store.Error{Op: "close store", Key: s.dir, Err: diskError(err)}
 	}
 	return nil
+}
+
+// unmarkClean removes the file that markClean made, if it is there. It is gone for
+// good before anything is done that may have to be swept.
+func (s *Store) unmarkClean() error {
+	err := s.disk.remove(s.cleanFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.disk.syncDir(s.dir)
+	}
+	s.swept.Store(err == nil)
+	return err
+}
+
+// markClean makes the file that says that nothing is to be swept. Before that it
+// waits until the names that were removed are gone from the disk.
+func (s *Store) markClean() error {
+	var err error
+	s.unlinked.Range(func(dir, _ any) bool {
+		err = s.disk.syncDir(dir.(string))
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	f, err := s.disk.create(s.cleanFile())
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // enter begins a method, which ends with s.running.Done.
@@ -295,6 +403,10 @@ type state struct {
 	id      bucketID
 	name    string
 	created time.Time
+
+	// keeps changes while mu is held for writing, and says whether versions are kept.
+	keeps atomic.Pointer[store.Versioning]
+	trash atomic.Bool // what is deleted or overwritten is moved to the trash
 
 	mu   sync.RWMutex // held for reading while objects change, for writing to delete the bucket
 	gone bool         // guarded by mu
@@ -369,15 +481,17 @@ func (s *Store) createBucket(name string) error {
 	copy(st.id[:], id[:])
 	c := s.begin()
 	defer c.close()
-	c.set(bucketKey(name), encodeBucket(st.id, st.created))
+	c.set(bucketKey(name), encodeBucket(st, store.Unversioned))
 	if err := c.commit(); err != nil {
 		return err
 	}
+	st.trash.Store(s.trash[name])
 	s.buckets[name] = st
 	return nil
 }
 
-// DeleteBucket implements [store.Service].
+// DeleteBucket implements [store.Service]. A bucket with nothing but trash is empty, and
+// its trash goes with it.
 func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 	err := s.enter(ctx)
 	if err == nil {
@@ -391,20 +505,27 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 }
 
 func (s *Store) deleteBucket(name string) error {
-	s.bucketsMu.Lock()
-	defer s.bucketsMu.Unlock()
-	st := s.buckets[name]
-	if st == nil {
-		return store.ErrNoBucket
+	st, err := s.find(name)
+	if err != nil {
+		return err
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for _, prefix := range [][]byte{objectKey(st.id, ""), uploadPrefix(st.id)} {
+	if st.gone {
+		return store.ErrNoBucket
+	}
+	for _, prefix := range [][]byte{objectKey(st.id, ""), versionsPrefix(st.id), uploadPrefix(st.id)} {
 		err := s.scan(prefix, func(_, _ []byte) error { return store.ErrNotEmpty })
 		if err != nil {
 			return err
 		}
 	}
+	if err := s.purgeAll(st); err != nil {
+		return err
+	}
+	// Nobody waits for the lock of a bucket while they hold this one.
+	s.bucketsMu.Lock()
+	defer s.bucketsMu.Unlock()
 	c := s.begin()
 	defer c.close()
 	c.delete(bucketKey(name))
@@ -439,8 +560,11 @@ func (b *bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*store.Error](err); ok {
-		return err
+	if e, ok := errors.AsType[*store.Error](err); ok {
+		if e.Op != "" {
+			return err
+		}
+		return &store.Error{Op: op, Bucket: b.name, Key: key, Marker: e.Marker, Err: e.Err}
 	}
 	return &store.Error{Op: op, Bucket: b.name, Key: key, Err: diskError(err)}
 }

@@ -33,7 +33,7 @@ func TestStore(t *testing.T) {
 	all := t
 	storetest.RunService(t, func(t *testing.T) store.Service {
 		if len(free) == 0 {
-			free = append(free, openStore(all, all.TempDir(), nil))
+			free = append(free, openStore(all, all.TempDir(), &Options{Keys: testKeys()}))
 		}
 		s := free[0]
 		free = free[1:]
@@ -60,14 +60,14 @@ func empty(t *testing.T, s *Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		page := &store.Page{More: true}
+		page := &store.VersionsPage{More: true}
 		for page.More {
-			if page, err = b.List(ctx, nil); err != nil {
+			if page, err = b.ListVersions(ctx, nil); err != nil {
 				t.Fatal(err)
 			}
 			var targets []store.Target
-			for _, o := range page.Objects {
-				targets = append(targets, store.Target{Key: o.Key})
+			for _, v := range page.Versions {
+				targets = append(targets, store.Target{Key: v.Key, Version: v.Info.Version})
 			}
 			if _, err := b.DeleteMany(ctx, targets); err != nil {
 				t.Fatal(err)
@@ -90,12 +90,30 @@ func empty(t *testing.T, s *Store) {
 
 // TestFiles keeps all content in files, and all buckets in one store.
 func TestFiles(t *testing.T) {
-	s := openStore(t, t.TempDir(), &Options{Inline: -1, NoSync: true})
+	s := openStore(t, t.TempDir(), &Options{Inline: -1, NoSync: true, Keys: testKeys()})
 	n := 0
 	storetest.Run(t, func(t *testing.T) store.Bucket {
 		n++
 		return makeBucket(t, s, "bucket"+strconv.Itoa(n))
 	}, nil)
+}
+
+// TestVersioned has all that a bucket does happen in one that keeps versions.
+func TestVersioned(t *testing.T) {
+	for _, v := range []store.Versioning{store.Enabled, store.Suspended} {
+		t.Run(string(v), func(t *testing.T) {
+			s := openStore(t, t.TempDir(), &Options{NoSync: true, Inline: 8 << 10, Keys: testKeys()})
+			n := 0
+			storetest.Run(t, func(t *testing.T) store.Bucket {
+				n++
+				b := makeBucket(t, s, "bucket"+strconv.Itoa(n))
+				if err := b.SetVersioning(t.Context(), v); err != nil {
+					t.Fatal(err)
+				}
+				return b
+			}, &storetest.Options{Slow: true})
+		})
+	}
 }
 
 func makeBucket(t testing.TB, s *Store, name string) store.Bucket {

@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // Stat implements [store.Bucket].
@@ -17,7 +18,7 @@ func (b *bucket) Stat(ctx context.Context, key string, opts *store.GetOptions) (
 		return nil, b.fail("stat", key, err)
 	}
 	defer b.s.running.Done()
-	o, err := b.s.lookup(st, key, opts)
+	o, err := b.s.lookup(st, key, opts, true)
 	if err == nil && opts != nil && opts.Part != 0 {
 		o.Size, err = b.s.partSize(st, o, opts)
 	}
@@ -38,7 +39,7 @@ func (s *Store) partSize(st *state, o *object, opts *store.GetOptions) (int64, e
 		if err := s.changed(st, o, err); !errors.Is(err, errChanged) {
 			return 0, err
 		}
-		now, err := s.lookup(st, o.Key, opts)
+		now, err := s.lookup(st, o.Key, opts, true)
 		if err != nil {
 			return 0, err
 		}
@@ -46,23 +47,23 @@ func (s *Store) partSize(st *state, o *object, opts *store.GetOptions) (int64, e
 	}
 }
 
-// lookup returns the object that opts ask for.
-func (s *Store) lookup(st *state, key string, opts *store.GetOptions) (*object, error) {
+// lookup returns the object that opts ask for. Its customer's key is asked for only
+// if keyed is set.
+func (s *Store) lookup(st *state, key string, opts *store.GetOptions, keyed bool) (*object, error) {
 	if opts == nil {
 		opts = new(store.GetOptions)
 	}
 	if err := store.CheckKey(key); err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain(opts.Version, opts.SSE); err != nil {
-		return nil, err
-	}
-	o, err := s.object(st, key)
+	o, err := s.version(st, key, opts.Version)
 	if err != nil {
 		return nil, err
 	}
-	if o == nil {
-		return nil, fs.ErrNotExist
+	if keyed || !opts.SSE.IsZero() {
+		if err := o.sealed.Admits(&opts.SSE); err != nil {
+			return nil, err
+		}
 	}
 	return o, opts.Conditions.Check(&o.Info)
 }
@@ -85,7 +86,7 @@ func (b *bucket) Get(ctx context.Context, key string, opts *store.GetOptions) (*
 // whatever happens to the object.
 func (s *Store) open(ctx context.Context, st *state, key string, opts *store.GetOptions) (*object, *body, error) {
 	for try := 0; ; try++ {
-		o, err := s.lookup(st, key, opts)
+		o, err := s.lookup(st, key, opts, true)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,15 +105,33 @@ func (s *Store) open(ctx context.Context, st *state, key string, opts *store.Get
 var errChanged = errors.New("object has changed")
 
 func (s *Store) openContent(ctx context.Context, st *state, o *object, opts *store.GetOptions) (*body, error) {
+	var customer []byte
+	if opts != nil {
+		customer = opts.SSE.CustomerKey
+	}
+	key, err := s.opts.Keys.Open(ctx, o.sealed, customer)
+	if err != nil {
+		return nil, err
+	}
+	return s.openBy(ctx, st, o, opts, key)
+}
+
+// openBy is openContent with the data key. Without that of a sealed content the body
+// yields that as it is.
+func (s *Store) openBy(ctx context.Context, st *state, o *object, opts *store.GetOptions, key *crypt.DataKey) (*body, error) {
 	parts, err := s.parts(o)
 	if err != nil {
 		return nil, s.changed(st, o, err)
 	}
-	r := &body{ctx: ctx, s: s}
+	r := &body{ctx: ctx, s: s, at: o.at}
 	if r.offset, r.length, err = opts.Resolve(o.Size, sizes(parts)); err != nil {
 		return nil, err
 	}
-	r.extents = cut(parts, r.offset, r.length)
+	if o.sealed == nil {
+		r.extents = cut(parts, r.offset, r.length)
+	} else if err := r.seal(key, parts); err != nil {
+		return nil, err
+	}
 	if err := r.open(); err != nil {
 		r.Close()
 		return nil, s.changed(st, o, err)
@@ -129,7 +148,7 @@ func (s *Store) openContent(ctx context.Context, st *state, o *object, opts *sto
 
 // changed returns errChanged if the object has other content now, else err.
 func (s *Store) changed(st *state, o *object, err error) error {
-	now, nerr := s.object(st, o.Key)
+	now, nerr := s.again(st, o)
 	switch {
 	case nerr != nil:
 		return nerr
@@ -192,7 +211,7 @@ func (b *bucket) Tags(ctx context.Context, key string, opts *store.GetOptions) (
 		return nil, b.fail("tags", key, err)
 	}
 	defer b.s.running.Done()
-	o, err := b.s.lookup(st, key, opts)
+	o, err := b.s.lookup(st, key, opts, false)
 	if err != nil {
 		return nil, b.fail("tags", key, err)
 	}
@@ -225,12 +244,12 @@ func (s *Store) setTags(st *state, key string, tags map[string]string, opts *sto
 		}
 		defer release()
 		defer s.keys.lock(s.keys.object(st, key))()
-		o, err := s.lookup(st, key, opts)
+		o, err := s.lookup(st, key, opts, false)
 		if err != nil {
 			return err
 		}
 		o.tags = maps.Clone(tags)
-		c.set(objectKey(st.id, key), o.encode())
+		c.set(st.row(o), o.encode())
 		return c.apply()
 	}()
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 func (s *Store) openIndex(dir string) error {
 	const memTable = 8 << 20
 	o := &pebble.Options{
-		FS:                          s.opts.fs,
+		FS:                          &indexFS{s.opts.fs, s, dir},
+		DisableWAL:                  true, // the log is its log
 		Lock:                        s.lock,
 		Logger:                      &logger{s},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -27,18 +28,36 @@ func (s *Store) openIndex(dir string) error {
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	o.EventListener = &pebble.EventListener{BackgroundError: s.indexTrouble}
 	o.Experimental.FileCacheShards = 2
 	o.Experimental.SpanPolicyFunc = span
+	// What a row costs should not grow with their number. Beyond what the cache
+	// holds, each is a block to read and to decompress, and before it a block of
+	// the index of its table: both are small, and so are tables, as a filter is one
+	// block for all of a table. The last level, which nearly all rows are in, has no
+	// filters: Get does not look at them there.
 	for i := range o.Levels {
+		o.TargetFileSizes[i] = 8 << 20
+		o.Levels[i].BlockSize = 4 << 10
+		o.Levels[i].IndexBlockSize = 16 << 10
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		o.Levels[i].BlockSize = 16 << 10
-		o.Levels[i].IndexBlockSize = 256 << 10
 	}
+	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	o.EnsureDefaults()
 	db, err := pebble.Open(dir, o)
 	s.db = db
 	return err
+}
+
+// indexTrouble is told what goes wrong when the index writes tables, which it does
+// again then.
+func (s *Store) indexTrouble(err error) {
+	s.log.Error("index of the store", "err", err)
+	select {
+	case s.keeper.trouble <- err:
+	default:
+	}
 }
 
 // logger takes what Pebble has to say. Its Fatalf must not return: then the

@@ -16,55 +16,78 @@ import (
 // The directory of a store holds
 //
 //	index/           the Pebble database with the rows below
-//	blobs/0 to f/    one file for each content that is too large for the index
+//	log/             segments of the log, and while the store is closed where it ends
+//	blobs/0 to f/    one file for each content that is too large for the log
 //	tmp/             files that are being written, where they need a name
 //	clean            there when the store was closed with nothing to be swept
 //
 // A blob is content that never changes. Its id is 16 bytes: the time it was made
 // and a random number. The name of its file is the id in hexadecimal, never a
 // key, and its last digit is that of the directory. Ids ascend with the time, so that
-// the contents in the index are written in the order in which they lie there,
+// the rows of contents are written in the order in which they lie in the index,
 // and compactions move them instead of writing them anew.
 //
 // The first byte of a row's key is its space. BUCKET and UPLOAD are ids of 8 and
 // 24 bytes, ID is that of a blob, | only separates.
 //
 //	! "format"                  version of this layout, the first row written
+//	! "log"                     checkpoint: up to where the log is in the index
 //	b NAME                      bucket: its id and when it was made
-//	c ID                        inline content: its bytes and nothing else
+//	c ID                        inline content of format 1: its bytes and nothing else
+//	l ID                        logged content: where it is in the log
 //	m ID                        manifest: the extents of the parts of an object
+//	n BUCKET|KEY                which of the older versions is the null version
 //	o BUCKET|KEY                current object: all but its content
 //	p UPLOAD|NUMBER             part of an upload: its description and extents
 //	r ID                        how many rows refer to a blob
+//	t BUCKET|ESCAPED KEY|INVERTED VERSION
+//	                            object in the trash, which went there at the time of the id
 //	u BUCKET|ESCAPED KEY|UPLOAD upload that is neither complete nor aborted
+//	v BUCKET|ESCAPED KEY|INVERTED VERSION
+//	                            older version, or delete marker
 //	w BUCKET|ESCAPED OWNER|ESCAPED KEY|UPLOAD
 //	                            what a list shows of an upload that has an owner
 //
-// Reserved are v (older versions: BUCKET|ESCAPED KEY|inverted sequence), e
-// (outbox of events: sequence) and s (usage: BUCKET). Numbers in keys are big
+// The contents of an object whose row has an envelope are sealed, as package crypt does
+// it; so are those of an upload's parts. Sizes and extents are those of the plain content.
+//
+// Reserved are e (outbox of events: sequence) and s (usage: BUCKET). Numbers in keys are big
 // endian. An escaped key has 00 ff for every 00 and ends with 00 01, which keeps
 // the order of keys and makes none a prefix of another.
 //
+// The latest version of a key is its current object, unless it is a delete marker:
+// then it is the first of the key in v, and there is no row in o. Where a bucket
+// never kept versions, v and n have nothing of it.
+//
 // A file always has a row in r; a file without one is what a crash left over. An
-// inline content or a manifest without one is referred to once. The content of a
-// manifest is counted once for each extent of it, however often the manifest is
+// inline or logged content or a manifest without one is referred to once. The content
+// of a manifest is counted once for each extent of it, however often the manifest is
 // referred to.
-const formatVersion = 1
+//
+// Format 1 had no log, and small contents in the rows c. They stay where they are.
+const formatVersion = 2
 
 // The spaces of the index.
 const (
 	spaceFormat   = '!'
 	spaceBucket   = 'b'
 	spaceContent  = 'c'
+	spaceLocation = 'l'
 	spaceManifest = 'm'
+	spaceNull     = 'n'
 	spaceObject   = 'o'
 	spacePart     = 'p'
 	spaceRefs     = 'r'
+	spaceTrash    = 't'
 	spaceUpload   = 'u'
+	spaceVersion  = 'v'
 	spaceOwner    = 'w'
 )
 
-var formatKey = []byte{spaceFormat, 'f', 'o', 'r', 'm', 'a', 't'}
+var (
+	formatKey = []byte{spaceFormat, 'f', 'o', 'r', 'm', 'a', 't'}
+	logKey    = []byte{spaceFormat, 'l', 'o', 'g'}
+)
 
 const (
 	bucketIDSize = 8
@@ -116,6 +139,8 @@ func (s *Store) shardDir(n int) string {
 func (s *Store) path(id blobID) string { return filepath.Join(s.shardDir(id.shard()), id.String()) }
 
 func (s *Store) cleanFile() string { return filepath.Join(s.dir, "clean") }
+
+func (s *Store) logDir() string { return filepath.Join(s.dir, "log") }
 
 func (s *Store) tmpDir() string { return filepath.Join(s.dir, "tmp") }
 
@@ -215,15 +240,18 @@ func within(prefix []byte) *pebble.IterOptions {
 	return o
 }
 
-// span keeps inline contents in tables of their own, away from the rows that
-// lists walk over.
+// spans are the spaces whose rows are in tables of their own, in order: away from the
+// rows that lists walk over, and in the order in which they are written.
+var spans = [...]byte{spaceContent, spaceLocation}
+
 func span(start []byte) (pebble.SpanPolicy, []byte, error) {
-	end := []byte{spaceContent}
-	switch {
-	case start[0] == spaceContent:
-		end[0]++
-	case start[0] > spaceContent:
-		end = nil
+	for _, space := range spans {
+		if start[0] < space {
+			return pebble.SpanPolicy{}, []byte{space}, nil
+		}
+		if start[0] == space {
+			return pebble.SpanPolicy{}, []byte{space + 1}, nil
+		}
 	}
-	return pebble.SpanPolicy{}, end, nil
+	return pebble.SpanPolicy{}, nil, nil
 }

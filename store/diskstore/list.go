@@ -32,7 +32,7 @@ func (s *Store) list(ctx context.Context, st *state, opts *store.ListOptions) (*
 		return nil, err
 	}
 	defer it.Close()
-	return store.ListCursor(&cursor{walk: walk{ctx: ctx, it: it}, at: objectKey(st.id, "")}, opts)
+	return store.ListCursor(&cursor{walk: walk{ctx: ctx, it: it}, st: st, at: objectKey(st.id, "")}, opts)
 }
 
 // walk is an iterator that ends with a context.
@@ -61,6 +61,7 @@ func (w *walk) Err() error {
 // cursor walks over the rows of the objects of a bucket.
 type cursor struct {
 	walk
+	st  *state
 	at  []byte // what the keys of the rows start with, and the last one sought
 	key string // that the cursor stands on
 }
@@ -93,7 +94,8 @@ func (c *cursor) Info() (store.Info, error) {
 		return store.Info{}, err
 	}
 	info := store.Info{Key: c.key}
-	err = readHead(row, &info)
+	e, err := readHead(row, &info)
+	info.Version = c.st.versionOf(&e)
 	return info, err
 }
 

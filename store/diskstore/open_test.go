@@ -60,14 +60,14 @@ func TestOnlyOneAtATime(t *testing.T) {
 func TestNewerFormat(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, nil)
-	if err := s.db.Set(formatKey, binary.AppendUvarint(nil, formatVersion+1), pebble.Sync); err != nil {
+	if err := errors.Join(s.db.Set(formatKey, binary.AppendUvarint(nil, formatVersion+1), pebble.NoSync), s.db.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Open(dir, nil)
-	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "format 2") {
+	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "format 3") {
 		t.Errorf("error is %v, want one that names the format", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // Put implements [store.Bucket].
@@ -29,7 +30,7 @@ func (s *Store) put(ctx context.Context, st *state, key string, r io.Reader, opt
 	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain("", opts.SSE); err != nil {
+	if err := crypt.CheckSSE(&opts.SSE); err != nil {
 		return nil, err
 	}
 	// What must fail does so before the content is read, too.
@@ -42,11 +43,16 @@ func (s *Store) put(ctx context.Context, st *state, key string, r io.Reader, opt
 			return nil, err
 		}
 	}
-	content, err := s.stage(ctx, r, opts.Content())
+	sealed, dataKey, err := s.envelope(ctx, &opts.SSE)
 	if err != nil {
 		return nil, err
 	}
-	o := &object{content: content.ref, tags: opts.Tags}
+	content, err := s.stage(ctx, r, opts.Content(), dataKey)
+	if err != nil {
+		return nil, err
+	}
+	o := &object{content: content.ref, tags: opts.Tags, sealed: sealed}
+	o.SSE = sealed.Info()
 	o.Key, o.Size, o.ETag, o.Checksums = key, content.size, content.etag, content.sums
 	o.setAttributes(&opts.Attributes)
 	o.TagCount = len(o.tags)
@@ -86,9 +92,17 @@ func (s *Store) replace(c *change, st *state, o *object, ifMatch, ifNoneMatch []
 	if err := checkWrite(ifMatch, ifNoneMatch, old); err != nil {
 		return err
 	}
-	c.replace(old)
 	o.ModTime = s.now()
-	c.set(objectKey(st.id, o.Key), o.encode())
+	o.edition = edition{}
+	if st.versioning() == store.Unversioned {
+		if err := s.discard(c, st, old); err != nil {
+			return err
+		}
+	} else if err := s.succeed(c, st, o, old); err != nil {
+		return err
+	}
+	o.Version = st.versionOf(&o.edition)
+	c.setObject(objectKey(st.id, o.Key), o)
 	return c.apply()
 }
 

@@ -1,10 +1,6 @@
 package diskstore
 
-import (
-	"sync"
-
-	"github.com/cockroachdb/pebble/v2"
-)
+import "sync"
 
 // reaper removes files for writes that did not wait for the disk: not before
 // the rows that do without them are there, or a crash would lose both.
@@ -49,7 +45,10 @@ func (r *reaper) run(s *Store) {
 	}
 }
 
-// flush waits until all that was written to the index is on the disk.
+// flush waits until all that was written is on the disk.
 func (s *Store) flush() error {
-	return s.guard(func() error { return s.db.LogData(nil, pebble.Sync) })
+	if err := s.journal.flush(); err != nil {
+		return s.fail(err)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 )
 
 // rowVersion is the first byte of every row with more than one field.
@@ -25,6 +26,7 @@ const (
 	inline               // in the index
 	file                 // in a file
 	manifest             // in the blobs that a manifest lists
+	logged               // in the log
 	kinds
 )
 
@@ -34,25 +36,29 @@ type ref struct {
 	id   blobID
 }
 
-// extent is a piece of an inline content or a file.
+// extent is a piece of a content that is no manifest.
 type extent struct {
 	ref
 	offset, length int64
 }
 
-// object is the row of an object, without its key.
+// object is the row of an object or a delete marker, without its key.
 type object struct {
 	store.Info
+	edition
 	tags    map[string]string
 	content ref
+	sealed  *crypt.Envelope // nil if the content is plain
+	at      location        // where logged content was when the row was written
 }
 
 // upload is the row of an upload.
 type upload struct {
 	store.Upload
-	id    uploadID
-	attrs store.Attributes
-	tags  map[string]string
+	id     uploadID
+	attrs  store.Attributes
+	tags   map[string]string
+	sealed *crypt.Envelope // of all parts
 }
 
 // part is the row of a part.
@@ -144,19 +150,33 @@ func readRow(row []byte) *decoder {
 	return d
 }
 
+// readObject is readRow for the row of an object.
+func readObject(row []byte) (d decoder, e edition) {
+	d.s = string(row)
+	switch d.byte() {
+	case rowVersion:
+	case versionRow:
+		e = d.edition()
+	default:
+		d.fail()
+	}
+	return d, e
+}
+
 // headSize is how much of a row nearly always holds what a list shows of it. What
 // comes after that may be large, and is copied only if it must be.
 const headSize = 192
 
 // readHead reads what a list shows of an object.
-func readHead(row []byte, info *store.Info) error {
-	if d := readRow(row[:min(len(row), headSize)]); d.head(info) {
-		return nil
+func readHead(row []byte, info *store.Info) (edition, error) {
+	if d, e := readObject(row[:min(len(row), headSize)]); d.head(info) {
+		return e, nil
 	}
-	if d := readRow(row); !d.head(info) {
-		return d.done()
+	d, e := readObject(row)
+	if !d.head(info) {
+		return e, d.done()
 	}
-	return nil
+	return e, nil
 }
 
 // readUploadHead reads what a list shows of an upload.
@@ -282,6 +302,18 @@ func (d *decoder) ref() (r ref) {
 	return r
 }
 
+// lastLocation reads the location that the row ends with.
+func (d *decoder) lastLocation() location {
+	n := len(d.s) - locationSize
+	if n < 0 {
+		d.fail()
+		return location{}
+	}
+	at := readLocation([]byte(d.s[n:]))
+	d.s = d.s[:n]
+	return at
+}
+
 func (d *decoder) extents() []extent {
 	n := d.count()
 	if n == 0 {
@@ -290,7 +322,7 @@ func (d *decoder) extents() []extent {
 	x := make([]extent, n)
 	for i := range x {
 		x[i] = extent{d.ref(), d.size(), d.size()}
-		if k := x[i].kind; k != inline && k != file || x[i].offset+x[i].length < 0 {
+		if k := x[i].kind; k != inline && k != file && k != logged || x[i].offset+x[i].length < 0 {
 			d.fail()
 			return nil
 		}
@@ -300,6 +332,10 @@ func (d *decoder) extents() []extent {
 
 func (o *object) encode() []byte {
 	e := newRow(256)
+	if o.edition != (edition{}) {
+		e.b[0] = versionRow
+		e.edition(&o.edition)
+	}
 	e.uint(uint64(o.Size))
 	e.time(o.ModTime)
 	e.string(o.ETag)
@@ -308,6 +344,13 @@ func (o *object) encode() []byte {
 	e.ref(o.content)
 	e.strmap(o.tags)
 	e.attributes(&o.Attributes)
+	e.envelope(o.sealed)
+	if o.content.kind == logged {
+		// At the end, so that it can be written when it is known.
+		var at [locationSize]byte
+		o.at.put(at[:])
+		e.b = append(e.b, at[:]...)
+	}
 	return e.b
 }
 
@@ -322,7 +365,8 @@ func (d *decoder) head(info *store.Info) bool {
 }
 
 func decodeObject(key string, row []byte) (*object, error) {
-	d, o := readRow(row), &object{Info: store.Info{Key: key}}
+	d, e := readObject(row)
+	o := &object{Info: store.Info{Key: key}, edition: e}
 	d.head(&o.Info)
 	parts := d.size()
 	if parts > store.MaxParts {
@@ -333,6 +377,11 @@ func decodeObject(key string, row []byte) (*object, error) {
 	o.tags = d.strmap()
 	o.TagCount = len(o.tags)
 	d.attributes(&o.Attributes)
+	if o.content.kind == logged {
+		o.at = d.lastLocation()
+	}
+	o.sealed = d.envelope()
+	o.SSE = o.sealed.Info()
 	return o, d.done()
 }
 
@@ -341,6 +390,7 @@ func (u *upload) encode() []byte {
 	e.upload(&u.Upload)
 	e.strmap(u.tags)
 	e.attributes(&u.attrs)
+	e.envelope(u.sealed)
 	return e.b
 }
 
@@ -365,6 +415,8 @@ func decodeUpload(row []byte) (*upload, error) {
 	d.upload(&u.Upload)
 	u.tags = d.strmap()
 	d.attributes(&u.attrs)
+	u.sealed = d.envelope()
+	u.SSE = u.sealed.Info()
 	return u, d.done()
 }
 
@@ -405,20 +457,37 @@ func decodeManifest(row []byte) ([][]extent, error) {
 	return parts, d.done()
 }
 
-func encodeBucket(id bucketID, created time.Time) []byte {
+func encodeBucket(st *state, v store.Versioning) []byte {
 	e := newRow(32)
-	e.b = append(e.b, id[:]...)
-	e.time(created)
+	e.b = append(e.b, st.id[:]...)
+	e.time(st.created)
+	if v != store.Unversioned {
+		e.b[0] = versionRow
+		e.string(string(v))
+	}
 	return e.b
 }
 
-func decodeBucket(row []byte) (id bucketID, created time.Time, err error) {
-	d := readRow(row)
-	for i := range id {
-		id[i] = d.byte()
+// decodeBucket reads the row of a bucket. The caller sets its name.
+func decodeBucket(row []byte) (*state, error) {
+	d, st := &decoder{s: string(row)}, new(state)
+	version := d.byte()
+	for i := range st.id {
+		st.id[i] = d.byte()
 	}
-	created = d.time()
-	return id, created, d.done()
+	st.created = d.time()
+	switch version {
+	case rowVersion:
+	case versionRow:
+		v := store.Versioning(d.string())
+		if v != store.Enabled && v != store.Suspended {
+			d.fail()
+		}
+		st.setVersioning(v)
+	default:
+		d.fail()
+	}
+	return st, d.done()
 }
 
 func encodeCount(n int64) []byte { return binary.AppendUvarint([]byte{rowVersion}, uint64(n)) }

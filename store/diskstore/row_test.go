@@ -54,9 +54,19 @@ func TestRows(t *testing.T) {
 	if got, err := decodeManifest(encodeManifest(m)); err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("manifest is %+v, %v, want %+v", got, err, m)
 	}
-	id := bucketID{1, 2}
-	if gotID, created, err := decodeBucket(encodeBucket(id, o.ModTime)); err != nil || gotID != id || !created.Equal(o.ModTime) {
-		t.Errorf("bucket is %v, %v, %v", gotID, created, err)
+	for _, e := range []edition{{id: store.VersionID{1, 2}}, {id: store.VersionID{9}, null: true}, {null: true}, {id: store.VersionID{3}, marker: true}} {
+		v := *o
+		v.edition = e
+		if got, err := decodeObject(v.Key, v.encode()); err != nil || !reflect.DeepEqual(got, &v) {
+			t.Errorf("version is %+v, %v, want %+v", got, err, v)
+		}
+	}
+	for _, v := range []store.Versioning{store.Unversioned, store.Enabled, store.Suspended} {
+		st := &state{id: bucketID{1, 2}, created: o.ModTime}
+		got, err := decodeBucket(encodeBucket(st, v))
+		if err != nil || got.id != st.id || !got.created.Equal(o.ModTime) || got.versioning() != v {
+			t.Errorf("bucket is %+v, %v, want it %q", got, err, v)
+		}
 	}
 	if n, err := decodeCount(encodeCount(300)); err != nil || n != 300 {
 		t.Errorf("count is %d, %v, want 300", n, err)
@@ -71,7 +81,8 @@ func FuzzRows(f *testing.F) {
 	f.Add(sampleUpload().encode())
 	f.Add(p.encode())
 	f.Add(encodeManifest([][]extent{p.extents, nil}))
-	f.Add(encodeBucket(bucketID{1}, p.ModTime))
+	f.Add(encodeBucket(&state{id: bucketID{1}, created: p.ModTime}, store.Enabled))
+	f.Add((&object{edition: edition{id: store.VersionID{1}, marker: true}}).encode())
 	f.Add([]byte{rowVersion})
 	f.Fuzz(func(t *testing.T, row []byte) {
 		same := func(a, b any, err error) {
@@ -96,9 +107,9 @@ func FuzzRows(f *testing.F) {
 			again, err := decodeManifest(encodeManifest(m))
 			same(m, again, err)
 		}
-		if id, created, err := decodeBucket(row); err == nil {
-			id2, created2, err := decodeBucket(encodeBucket(id, created))
-			same([]any{id, created}, []any{id2, created2}, err)
+		if st, err := decodeBucket(row); err == nil {
+			again, err := decodeBucket(encodeBucket(st, st.versioning()))
+			same([]any{st.id, st.created, st.versioning()}, []any{again.id, again.created, again.versioning()}, err)
 		}
 		if n, err := decodeCount(row); err == nil {
 			again, err := decodeCount(encodeCount(n))
@@ -165,10 +176,10 @@ func TestReadHead(t *testing.T) {
 		} {
 			row := (&object{Info: info}).encode()
 			var got store.Info
-			if err := readHead(row, &got); err != nil || got.Size != 7 || got.ETag != info.ETag || got.Checksums != info.Checksums || got.User != nil {
+			if _, err := readHead(row, &got); err != nil || got.Size != 7 || got.ETag != info.ETag || got.Checksums != info.Checksums || got.User != nil {
 				t.Errorf("%d bytes: read %+v, %v, want %+v without attributes", size, got, err, info)
 			}
-			if err := readHead(row[:5+len(info.ETag)/2], &got); !errors.Is(err, errCorrupt) {
+			if _, err := readHead(row[:5+len(info.ETag)/2], &got); !errors.Is(err, errCorrupt) {
 				t.Errorf("%d bytes, cut off: %v, want errCorrupt", size, err)
 			}
 		}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/cubby-storage/cubby/store"
 )
 
@@ -16,17 +14,12 @@ const spaceAge = 50 * time.Millisecond
 
 // space watches the free space of the disk, and has the buffers.
 type space struct {
-	small, large buffers
+	buffers buffers
 
 	mu   sync.Mutex
 	seen time.Time
 	free uint64
 	err  error
-}
-
-func freeSpace(dir string) (uint64, error) {
-	u, err := vfs.Default.GetDiskUsage(dir)
-	return u.AvailBytes, err
 }
 
 // check fails with ErrNoSpace if n more bytes would take what is reserved. It
@@ -39,11 +32,12 @@ func (p *space) check(s *Store, n int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := time.Now(); p.seen.IsZero() || now.Sub(p.seen) > spaceAge {
-		p.free, p.err = s.opts.free(s.dir)
+		p.free, p.err = s.disk.free(s.dir)
 		p.seen = now
 	}
 	// Not every file system can tell; those that cannot say so when they are full.
 	if p.err == nil && p.free < uint64(s.opts.Reserve+max(n, 0)) {
+		s.keeper.wake()
 		return fmt.Errorf("%d bytes are free, %d are reserved: %w", p.free, s.opts.Reserve, store.ErrNoSpace)
 	}
 	return nil

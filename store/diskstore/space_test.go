@@ -23,7 +23,7 @@ import (
 func TestReserve(t *testing.T) {
 	var free atomic.Uint64
 	free.Store(1 << 40)
-	s := openStore(t, t.TempDir(), &Options{free: func(string) (uint64, error) { return free.Load(), nil }})
+	s := openStore(t, t.TempDir(), &Options{disk: freeDisk{bytes: free.Load}})
 	b := makeBucket(t, s, "full")
 	large := noise(300 << 10)
 	put(t, b, "file", large)
@@ -56,6 +56,43 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// freeDisk says how much is free on it.
+type freeDisk struct {
+	osDisk
+	bytes func() uint64
+}
+
+func (d freeDisk) free(string) (uint64, error) { return d.bytes(), nil }
+
+// fullDisk takes half of each write while it is full.
+type fullDisk struct {
+	osDisk
+	full *bool
+}
+
+func (d fullDisk) createUnnamed(string) (diskFile, error) { return nil, errors.ErrUnsupported }
+
+func (d fullDisk) create(path string) (diskFile, error) {
+	f, err := d.osDisk.create(path)
+	if err != nil {
+		return nil, err
+	}
+	return fullFile{f, d.full}, nil
+}
+
+type fullFile struct {
+	diskFile
+	full *bool
+}
+
+func (f fullFile) Write(p []byte) (int, error) {
+	if *f.full {
+		n, err := f.diskFile.Write(p[:len(p)/2])
+		return n, errors.Join(err, &os.PathError{Op: "write", Path: "file", Err: syscall.ENOSPC})
+	}
+	return f.diskFile.Write(p)
+}
+
 func wantNoSpace(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errors.Is(err, store.ErrNoSpace) {
@@ -66,13 +103,7 @@ func wantNoSpace(t *testing.T, what string, err error) {
 // TestFullFile has the disk run full in the middle of a file.
 func TestFullFile(t *testing.T) {
 	full := false
-	s := openStore(t, t.TempDir(), &Options{write: func(f *os.File, p []byte) (int, error) {
-		if full {
-			n, err := f.Write(p[:len(p)/2])
-			return n, errors.Join(err, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.ENOSPC})
-		}
-		return f.Write(p)
-	}})
+	s := openStore(t, t.TempDir(), &Options{disk: fullDisk{full: &full}})
 	b := makeBucket(t, s, "full")
 	large := noise(300 << 10)
 	put(t, b, "file", large)
@@ -125,7 +156,9 @@ func TestFullIndex(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b, err = openStore(t, dir, nil).Bucket(t.Context(), "full")
+	s = openStore(t, dir, nil)
+	s.sweep() // of files of writes that failed
+	b, err = s.Bucket(t.Context(), "full")
 	if err != nil {
 		t.Fatal(err)
 	}

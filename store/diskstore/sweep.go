@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 )
 
@@ -28,27 +27,14 @@ func (s *Store) sweep() {
 }
 
 func (s *Store) sweepDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		names, err := f.Readdirnames(256)
-		for _, name := range names {
-			select {
-			case <-s.stop:
-				return fs.ErrClosed
-			default:
-			}
-			if err := s.sweepFile(dir, name); err != nil {
-				return err
-			}
+	return s.disk.list(dir, func(name string) error {
+		select {
+		case <-s.stop:
+			return fs.ErrClosed
+		default:
 		}
-		if err != nil || len(names) == 0 {
-			return nil
-		}
-	}
+		return s.sweepFile(dir, name)
+	})
 }
 
 func (s *Store) sweepFile(dir, name string) error {

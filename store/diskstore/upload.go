@@ -25,18 +25,20 @@ func (b *bucket) CreateUpload(ctx context.Context, key string, opts *store.PutOp
 	if opts == nil {
 		opts = new(store.PutOptions)
 	}
-	u, err := b.s.createUpload(st, key, opts)
+	u, err := b.s.createUpload(ctx, st, key, opts)
 	return u, b.fail("create upload", key, err)
 }
 
-func (s *Store) createUpload(st *state, key string, opts *store.PutOptions) (*store.Upload, error) {
+func (s *Store) createUpload(ctx context.Context, st *state, key string, opts *store.PutOptions) (*store.Upload, error) {
 	fresh, err := store.NewUpload(key, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := store.CheckPlain("", opts.SSE); err != nil {
+	sealed, _, err := s.envelope(ctx, &opts.SSE)
+	if err != nil {
 		return nil, err
 	}
+	fresh.SSE = sealed.Info()
 	if err := s.space.check(s, 0); err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func (s *Store) createUpload(st *state, key string, opts *store.PutOptions) (*st
 	if !ok {
 		return nil, fmt.Errorf("upload id %q: %w", fresh.ID, fs.ErrInvalid)
 	}
-	u := &upload{Upload: *fresh, tags: opts.Tags, attrs: opts.Attributes}
+	u := &upload{Upload: *fresh, tags: opts.Tags, attrs: opts.Attributes, sealed: sealed}
 	c := s.begin()
 	defer c.close()
 	c.set(uploadKey(st.id, key, id), u.encode())
@@ -103,9 +105,6 @@ func (b *bucket) PutPart(ctx context.Context, key, uploadID string, n int, r io.
 }
 
 func (s *Store) putPart(ctx context.Context, st *state, key, uploadID string, n int, r io.Reader, opts *store.PartOptions) (*store.Part, error) {
-	if err := store.CheckPlain("", opts.SSE); err != nil {
-		return nil, err
-	}
 	u, err := s.upload(st, key, uploadID, opts.UploadOptions)
 	if err != nil {
 		return nil, err
@@ -113,7 +112,14 @@ func (s *Store) putPart(ctx context.Context, st *state, key, uploadID string, n 
 	if opts, err = u.Content(n, opts); err != nil {
 		return nil, err
 	}
-	content, err := s.stage(ctx, r, opts)
+	if err := u.sealed.Admits(&opts.SSE); err != nil {
+		return nil, err
+	}
+	dataKey, err := s.opts.Keys.Open(ctx, u.sealed, opts.SSE.CustomerKey)
+	if err != nil {
+		return nil, err
+	}
+	content, err := s.stage(ctx, r, opts, dataKey)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +252,7 @@ func (s *Store) completeUpload(st *state, key, uploadID string, named []store.Pa
 	}
 	c := s.begin()
 	defer c.close()
-	o := &object{tags: u.tags}
+	o := &object{tags: u.tags, sealed: u.sealed}
 	err = func() error {
 		release, err := hold(st)
 		if err != nil {
@@ -264,6 +270,7 @@ func (s *Store) completeUpload(st *state, key, uploadID string, named []store.Pa
 		}
 		o.Info = *info
 		o.Attributes = u.attrs
+		o.SSE = u.SSE
 		o.TagCount = len(u.tags)
 		extents := make([][]extent, 0, len(picked))
 		for _, p := range parts {

@@ -1,6 +1,7 @@
 package diskstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -187,4 +188,48 @@ func TestStaleUploads(t *testing.T) {
 		b, _ = s.Bucket(t.Context(), "stale")
 		left(s, 0, 0)
 	})
+}
+
+// TestAbortUploads aborts those that are as old as each key may be.
+func TestAbortUploads(t *testing.T) {
+	c := new(clock)
+	s := openStore(t, t.TempDir(), &Options{Now: c.now})
+	b := makeBucket(t, s, "media")
+	for range 2 {
+		for i := range staleBatch + 1 {
+			for _, folder := range []string{"soon", "late", "never"} {
+				u, err := b.CreateUpload(t.Context(), fmt.Sprintf("%s/%d", folder, i), nil)
+				if err == nil {
+					err = partOf(t.Context(), b, u, bytes.NewReader(noise(70<<10)))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		c.days.Add(3)
+	}
+	age := func(key string) time.Duration {
+		switch key[0] {
+		case 's':
+			return 4 * day
+		case 'l':
+			return 10 * day
+		}
+		return 0
+	}
+	const each = staleBatch + 1
+	for _, step := range []struct{ days, want int64 }{{6, each}, {6, 0}, {11, 2 * each}, {100, each}} {
+		c.days.Store(step.days)
+		if n, err := s.AbortUploads(t.Context(), "media", age); n != step.want || err != nil {
+			t.Errorf("after %d days %d were aborted, %v, want %d", step.days, n, err, step.want)
+		}
+	}
+	if page, err := b.ListUploads(t.Context(), nil); err != nil || len(page.Uploads) != 2*each {
+		t.Errorf("%d uploads are left, %v", len(page.Uploads), err)
+	}
+	if _, err := s.AbortUploads(t.Context(), "none", age); !errors.Is(err, store.ErrNoBucket) {
+		t.Errorf("no bucket: %v", err)
+	}
+	check(t, s)
 }

@@ -80,8 +80,9 @@ func (b *Bucket) copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 		IfMatch: entityTags(opts.Put.IfMatch), IfNoneMatch: entityTags(opts.Put.IfNoneMatch),
 		ChecksumAlgorithm:    types.ChecksumAlgorithm(opts.Put.Algorithm),
 		ServerSideEncryption: types.ServerSideEncryption(opts.Put.SSE.Algorithm), SSEKMSKeyId: optional(opts.Put.SSE.KMSKeyID),
-		MetadataDirective: types.MetadataDirectiveCopy,
-		TaggingDirective:  types.TaggingDirectiveCopy,
+		SSEKMSEncryptionContext: optional(opts.Put.SSE.KMSContext),
+		MetadataDirective:       types.MetadataDirectiveCopy,
+		TaggingDirective:        types.TaggingDirectiveCopy,
 	}
 	info := &store.Info{Key: dst}
 	var headers []string
@@ -103,10 +104,15 @@ func (b *Bucket) copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.Put.SSE); err != nil {
 		return nil, err
 	}
+	in.CopySourceSSECustomerAlgorithm, in.CopySourceSSECustomerKey, in.CopySourceSSECustomerKeyMD5, err = customerKey(store.SSE{CustomerKey: opts.SourceKey})
+	if err != nil {
+		return nil, err
+	}
 	sent := newAttempts()
 	out, err := b.client.CopyObject(ctx, in, header(headers...), sent.watch)
 	if err != nil {
-		err = mapError(err, writeKind(opts.Put.IfNoneMatch))
+		err = keyError(mapError(err, writeKind(opts.Put.IfNoneMatch)), opts.Put.SSE.CustomerKey, opts.SourceKey)
+		err = markerError(err, opts.Version)
 		if sent.inVain(err) && len(opts.Put.IfMatch)+len(opts.Put.IfNoneMatch) > 0 {
 			if info, ok := b.alreadyCopied(ctx, sent, dst, from, src, opts); ok {
 				return info, nil
@@ -120,6 +126,7 @@ func (b *Bucket) copy(ctx context.Context, dst, src string, opts *store.CopyOpti
 	}
 	info.ETag, info.ModTime, info.Version = unquote(r.ETag), aws.ToTime(r.LastModified), aws.ToString(out.VersionId)
 	info.Parts = partsOf(info.ETag)
+	info.SSE = encryption(out.ServerSideEncryption, out.SSEKMSKeyId, out.SSECustomerAlgorithm, out.SSECustomerKeyMD5)
 	info.Checksums = checksums(r.ChecksumCRC32, r.ChecksumCRC32C, r.ChecksumCRC64NVME, r.ChecksumSHA1, r.ChecksumSHA256, string(r.ChecksumType))
 	return info, nil
 }
@@ -161,7 +168,7 @@ func (b *Bucket) copyPart(ctx context.Context, key, uploadID string, n int, src 
 		in.CopySourceRange = aws.String(rangeHeader(r))
 	} else {
 		// The header has only ranges with both ends, and the answer no size.
-		info, err := from.stat(ctx, src, &store.GetOptions{Version: opts.Version, SSE: opts.SSE})
+		info, err := from.stat(ctx, src, &store.GetOptions{Version: opts.Version, SSE: store.SSE{CustomerKey: opts.SourceKey}})
 		if err != nil {
 			return nil, err
 		}
@@ -178,12 +185,16 @@ func (b *Bucket) copyPart(ctx context.Context, key, uploadID string, n int, src 
 		}
 	}
 	var err error
-	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.SSE); err != nil {
+	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = readKey(opts.SSE); err != nil {
+		return nil, err
+	}
+	in.CopySourceSSECustomerAlgorithm, in.CopySourceSSECustomerKey, in.CopySourceSSECustomerKeyMD5, err = customerKey(store.SSE{CustomerKey: opts.SourceKey})
+	if err != nil {
 		return nil, err
 	}
 	out, err := b.client.UploadPartCopy(ctx, in)
 	if err != nil {
-		err = mapError(err, kindWrite)
+		err = markerError(keyError(mapError(err, kindWrite), opts.SSE.CustomerKey, opts.SourceKey), opts.Version)
 		if e, ok := errors.AsType[*ServiceError](err); ok && e.Code == "InvalidArgument" && opts.Range != nil {
 			// What S3 answers to a range that ends behind the object.
 			e.cause = store.ErrRange

@@ -20,6 +20,7 @@ type ServiceError struct {
 	Message   string // by the service
 	RequestID string // "" if the service gave none
 	Status    int    // of HTTP
+	marker    string // version id of the delete marker that is in the way, or ""
 	cause     error
 }
 
@@ -67,9 +68,13 @@ func mapError(err error, k kind) error {
 		}
 		return err
 	}
-	e := new(ServiceError)
+	e, isMarker := new(ServiceError), false
 	if isAnswer {
 		e.Status, e.RequestID = answer.HTTPStatusCode(), answer.ServiceRequestID()
+		if r := answer.HTTPResponse(); r != nil && r.Header.Get("X-Amz-Delete-Marker") == "true" {
+			e.marker = r.Header.Get("X-Amz-Version-Id")
+			isMarker = true
+		}
 	}
 	if api != nil {
 		e.Code, e.Message = api.ErrorCode(), api.ErrorMessage()
@@ -78,6 +83,9 @@ func mapError(err error, k kind) error {
 		e.Code = http.StatusText(e.Status)
 	}
 	e.cause = causeOf(e.Code, e.Status, k)
+	if isMarker && e.Status == http.StatusMethodNotAllowed {
+		e.cause = store.ErrMarker
+	}
 	if e.cause == nil && api == nil {
 		// Not a refusal but an answer that could not be read.
 		return err
@@ -87,8 +95,10 @@ func mapError(err error, k kind) error {
 
 func causeOf(code string, status int, k kind) error {
 	switch code {
-	case "NoSuchKey", "NoSuchVersion":
+	case "NoSuchKey":
 		return fs.ErrNotExist
+	case "NoSuchVersion":
+		return store.ErrNoVersion
 	case "NoSuchBucket":
 		return store.ErrNoBucket
 	case "NoSuchUpload":
@@ -96,6 +106,9 @@ func causeOf(code string, status int, k kind) error {
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem", "InvalidAccessKeyId", "SignatureDoesNotMatch",
 		"ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "InvalidObjectState":
 		return fs.ErrPermission
+	case "KMS.NotFoundException", "KMS.DisabledException", "KMS.KeyUnavailableException", "KMS.InvalidStateException",
+		"KMS.InvalidKeyUsageException", "KMS.KMSInvalidStateException":
+		return store.ErrWrongKey
 	case "PreconditionFailed", "ConditionalRequestConflict":
 		return precondition(k)
 	case "NotModified":
@@ -114,6 +127,8 @@ func causeOf(code string, status int, k kind) error {
 		return store.ErrPartTooSmall
 	case "EntityTooLarge", "KeyTooLongError", "MetadataTooLarge", "MaxMessageLengthExceeded":
 		return store.ErrTooLarge
+	case "InvalidArgument", "InvalidRequest":
+		return fs.ErrInvalid
 	case "NotImplemented", "MethodNotAllowed":
 		return errors.ErrUnsupported
 	case "RequestTimeout", "SlowDown", "Throttling", "InternalError", "ServiceUnavailable":

@@ -79,7 +79,9 @@ func (b *Bucket) alreadyCopied(ctx context.Context, a *attempts, dst string, fro
 	if err != nil || !a.wrote(info) {
 		return nil, false
 	}
-	source, err := from.stat(ctx, src, &store.GetOptions{Version: opts.Version, Conditions: opts.Source})
+	source, err := from.stat(ctx, src, &store.GetOptions{
+		Version: opts.Version, Conditions: opts.Source, SSE: store.SSE{CustomerKey: opts.SourceKey},
+	})
 	if err != nil || source.Size != info.Size {
 		return nil, false
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -68,12 +69,12 @@ func (b *Bucket) stat(ctx context.Context, key string, opts *store.GetOptions) (
 		IfModifiedSince: timeOrNil(opts.IfModifiedSince), IfUnmodifiedSince: timeOrNil(opts.IfUnmodifiedSince),
 	}
 	var err error
-	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.SSE); err != nil {
+	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = readKey(opts.SSE); err != nil {
 		return nil, err
 	}
 	out, err := b.client.HeadObject(ctx, in, checksumMode)
 	if err != nil {
-		return nil, mapError(err, kindRead)
+		return nil, b.statError(ctx, key, opts, mapError(err, kindRead))
 	}
 	info := &store.Info{
 		Key:       key,
@@ -83,6 +84,7 @@ func (b *Bucket) stat(ctx context.Context, key string, opts *store.GetOptions) (
 		Version:   aws.ToString(out.VersionId),
 		Checksums: checksums(out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, string(out.ChecksumType)),
 		TagCount:  int(aws.ToInt32(out.TagCount)),
+		SSE:       encryption(out.ServerSideEncryption, out.SSEKMSKeyId, out.SSECustomerAlgorithm, out.SSECustomerKeyMD5),
 		Attributes: store.Attributes{
 			ContentType:        aws.ToString(out.ContentType),
 			CacheControl:       aws.ToString(out.CacheControl),
@@ -95,6 +97,30 @@ func (b *Bucket) stat(ctx context.Context, key string, opts *store.GetOptions) (
 	}
 	info.Parts = partsOf(info.ETag)
 	return info, nil
+}
+
+// statError says more of a refusal to describe an object: an answer to HEAD has
+// no code. What is not found has no such version if one was asked for, and why a
+// request was bad shows in the answer to a GET.
+func (b *Bucket) statError(ctx context.Context, key string, opts *store.GetOptions, err error) error {
+	e, ok := errors.AsType[*ServiceError](err)
+	switch {
+	case !ok:
+	case e.Status == http.StatusNotFound && opts.Version != "" && e.marker == "":
+		e.cause = store.ErrNoVersion
+	case e.Status == http.StatusBadRequest:
+		again := *opts
+		if again.Part == 0 {
+			again.Range = &store.Range{Length: 1}
+		}
+		o, why := b.get(ctx, key, &again)
+		if why == nil {
+			o.Body.Close()
+		} else if g, ok := errors.AsType[*ServiceError](why); ok && g.Status == e.Status {
+			return why
+		}
+	}
+	return keyError(err, opts.SSE.CustomerKey)
 }
 
 // Get opens the object. Nothing is read ahead.
@@ -140,12 +166,12 @@ func (b *Bucket) get(ctx context.Context, key string, opts *store.GetOptions) (*
 		in.Range = aws.String(rangeHeader(r))
 	}
 	var err error
-	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.SSE); err != nil {
+	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = readKey(opts.SSE); err != nil {
 		return nil, err
 	}
 	out, err := b.client.GetObject(ctx, in, checksumMode)
 	if err != nil {
-		return nil, mapError(err, kindRead)
+		return nil, keyError(mapError(err, kindRead), opts.SSE.CustomerKey)
 	}
 	o := &store.Object{
 		Info: store.Info{
@@ -156,6 +182,7 @@ func (b *Bucket) get(ctx context.Context, key string, opts *store.GetOptions) (*
 			Version:   aws.ToString(out.VersionId),
 			Checksums: checksums(out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, string(out.ChecksumType)),
 			TagCount:  int(aws.ToInt32(out.TagCount)),
+			SSE:       encryption(out.ServerSideEncryption, out.SSEKMSKeyId, out.SSECustomerAlgorithm, out.SSECustomerKeyMD5),
 			Attributes: store.Attributes{
 				ContentType:        aws.ToString(out.ContentType),
 				CacheControl:       aws.ToString(out.CacheControl),
@@ -225,20 +252,21 @@ func (b *Bucket) Delete(ctx context.Context, key string, opts *store.DeleteOptio
 	if opts == nil {
 		opts = new(store.DeleteOptions)
 	}
-	err := store.CheckKey(key)
-	if err == nil {
-		_, err = b.client.DeleteObject(ctx, &s3.DeleteObjectInput{
-			Bucket: &b.name, Key: &key, VersionId: optional(opts.Version), IfMatch: entityTags(opts.IfMatch),
-		})
-		err = mapError(err, kindWrite)
-		if len(opts.IfMatch) == 0 && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrNoBucket) {
-			err = nil // Some services say so although the object is as wished.
-		}
+	if err := store.CheckKey(key); err != nil {
+		return nil, b.fail("delete", key, err)
+	}
+	out, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{
+		Bucket: &b.name, Key: &key, VersionId: optional(opts.Version), IfMatch: entityTags(opts.IfMatch),
+	})
+	err = mapError(err, kindWrite)
+	if len(opts.IfMatch) == 0 && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrNoBucket) {
+		// Some services say so although the object is as wished.
+		return &store.Deleted{Version: opts.Version}, nil
 	}
 	if err != nil {
 		return nil, b.fail("delete", key, err)
 	}
-	return new(store.Deleted), nil
+	return &store.Deleted{Version: aws.ToString(out.VersionId), Marker: aws.ToBool(out.DeleteMarker)}, nil
 }
 
 // DeleteMany deletes up to [store.MaxPage] objects.
@@ -255,7 +283,11 @@ func (b *Bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]stor
 		case err != nil:
 			results[i].Err = b.fail(op, t.Key, err)
 		case !inXML(t.Key):
-			_, results[i].Err = b.Delete(ctx, t.Key, &store.DeleteOptions{Version: t.Version})
+			d, err := b.Delete(ctx, t.Key, &store.DeleteOptions{Version: t.Version})
+			if err != nil {
+				d = &store.Deleted{Err: err}
+			}
+			results[i] = *d
 		default:
 			if at[t] == nil {
 				del.Objects = append(del.Objects, types.ObjectIdentifier{Key: &t.Key, VersionId: optional(t.Version)})
@@ -266,37 +298,43 @@ func (b *Bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]stor
 	if len(del.Objects) == 0 {
 		return results, nil
 	}
-	del.Quiet = aws.Bool(true)
 	out, err := b.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &del})
 	if err != nil {
 		return nil, b.fail(op, "", mapError(err, kindWrite))
 	}
+	for _, d := range out.Deleted {
+		r := store.Deleted{Version: aws.ToString(d.VersionId), Marker: aws.ToBool(d.DeleteMarker)}
+		if r.Marker && r.Version == "" {
+			r.Version = aws.ToString(d.DeleteMarkerVersionId)
+		}
+		t := store.Target{Key: aws.ToString(d.Key), Version: aws.ToString(d.VersionId)}
+		if at[t] == nil {
+			t.Version = ""
+		}
+		for n, i := range at[t] {
+			// Each request to hide an object makes a marker, though a list names it once.
+			if n > 0 && t.Version == "" && r.Marker && r.Version != store.NullVersion {
+				again, err := b.Delete(ctx, t.Key, nil)
+				if err != nil {
+					again = &store.Deleted{Err: err}
+				}
+				r = *again
+			}
+			results[i] = r
+		}
+	}
 	for _, e := range out.Errors {
 		key, code := aws.ToString(e.Key), aws.ToString(e.Code)
 		cause := causeOf(code, 0, kindWrite)
-		if errors.Is(cause, fs.ErrNotExist) {
-			continue
-		}
 		for _, i := range at[store.Target{Key: key, Version: aws.ToString(e.VersionId)}] {
+			if errors.Is(cause, fs.ErrNotExist) {
+				results[i].Version = targets[i].Version
+				continue
+			}
 			results[i].Err = b.fail(op, key, &ServiceError{Code: code, Message: aws.ToString(e.Message), cause: cause})
 		}
 	}
 	return results, nil
-}
-
-// Versioning implements store.Bucket.
-func (b *Bucket) Versioning(ctx context.Context) (store.Versioning, error) {
-	return store.Unversioned, nil
-}
-
-// SetVersioning implements store.Bucket. The bucket keeps no versions.
-func (b *Bucket) SetVersioning(context.Context, store.Versioning) error {
-	return b.fail("set versioning", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
-}
-
-// ListVersions implements store.Bucket. The bucket keeps no versions.
-func (b *Bucket) ListVersions(context.Context, *store.ListVersionsOptions) (*store.VersionsPage, error) {
-	return nil, b.fail("list versions", "", fmt.Errorf("versions: %w", errors.ErrUnsupported))
 }
 
 // inXML reports whether XML can hold the text.
@@ -354,10 +392,11 @@ func (b *Bucket) SetTags(ctx context.Context, key string, tags map[string]string
 	return b.fail("set tags", key, mapError(err, kindWrite))
 }
 
-// tagConditions tests the conditions of a request about tags, which S3 has none for.
+// tagConditions tests the conditions and the key of a request about tags, which S3
+// has none for.
 func (b *Bucket) tagConditions(ctx context.Context, key string, opts *store.GetOptions) error {
 	c := opts.Conditions
-	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.IfModifiedSince.IsZero() && c.IfUnmodifiedSince.IsZero() {
+	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.IfModifiedSince.IsZero() && c.IfUnmodifiedSince.IsZero() && opts.SSE.IsZero() {
 		return nil
 	}
 	_, err := b.stat(ctx, key, &store.GetOptions{Version: opts.Version, SSE: opts.SSE, Conditions: c})

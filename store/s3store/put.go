@@ -52,7 +52,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, opts *store.P
 		ContentDisposition: optional(opts.ContentDisposition), ContentEncoding: optional(opts.ContentEncoding),
 		ContentLanguage: optional(opts.ContentLanguage), Metadata: opts.User, Tagging: tagging(opts.Tags),
 		IfMatch: entityTags(opts.IfMatch), IfNoneMatch: entityTags(opts.IfNoneMatch),
-		ServerSideEncryption: types.ServerSideEncryption(opts.SSE.Algorithm), SSEKMSKeyId: optional(opts.SSE.KMSKeyID),
+		ServerSideEncryption: types.ServerSideEncryption(opts.SSE.Algorithm), SSEKMSKeyId: optional(opts.SSE.KMSKeyID), SSEKMSEncryptionContext: optional(opts.SSE.KMSContext),
 		ChecksumCRC32: optional(c.sums.CRC32), ChecksumCRC32C: optional(c.sums.CRC32C), ChecksumCRC64NVME: optional(c.sums.CRC64NVME),
 		ChecksumSHA1: optional(c.sums.SHA1), ChecksumSHA256: optional(c.sums.SHA256),
 	}
@@ -63,7 +63,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, opts *store.P
 	sent := newAttempts()
 	out, err := b.client.PutObject(ctx, in, payload(c), header(headers...), sent.watch)
 	if err != nil {
-		err = c.failure(mapError(err, writeKind(opts.IfNoneMatch)))
+		err = c.failure(keyError(mapError(err, writeKind(opts.IfNoneMatch)), opts.SSE.CustomerKey))
 		if c.section != nil && sent.inVain(err) {
 			if info, ok := b.alreadyPut(ctx, sent, key, c, opts.SSE); ok {
 				return info, nil
@@ -75,6 +75,7 @@ func (b *Bucket) put(ctx context.Context, key string, r io.Reader, opts *store.P
 		Key: key, Size: c.size, ETag: unquote(out.ETag), ModTime: answered(out.ResultMetadata), Version: aws.ToString(out.VersionId),
 		Checksums:  or(checksums(out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, ""), c.checksums()),
 		TagCount:   len(opts.Tags),
+		SSE:        encryption(out.ServerSideEncryption, out.SSEKMSKeyId, out.SSECustomerAlgorithm, out.SSECustomerKeyMD5),
 		Attributes: opts.Attributes,
 	}, nil
 }
@@ -176,5 +177,8 @@ func (b *Bucket) putParts(ctx context.Context, key string, r io.Reader, opts *st
 		return nil, err
 	}
 	info.Size, info.Attributes, info.TagCount = size, opts.Attributes, len(opts.Tags)
+	if info.SSE == (store.Encryption{}) {
+		info.SSE = u.SSE // The answer to the last request need not have it.
+	}
 	return info, nil
 }

@@ -26,6 +26,13 @@
 // CompleteUpload holds what the service answers and what the caller said; ModTime
 // is then the time of the answer.
 //
+// # Versions and keys
+//
+// Version ids are those of the service, and "" where it sends none. A request
+// with a customer's key should go over https: the service gets the key itself.
+// Errors never hold it. Where a request that had one is denied, the error is
+// ErrWrongKey, since S3 answers the same to a wrong key; that is fs.ErrPermission too.
+//
 // # Lost answers
 //
 // A write under a condition whose answer is lost is sent again, and then fails on
@@ -264,5 +271,9 @@ func (b *Bucket) fail(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &store.Error{Op: op, Bucket: b.name, Key: key, Err: err}
+	failed := &store.Error{Op: op, Bucket: b.name, Key: key, Err: err}
+	if e, ok := errors.AsType[*ServiceError](err); ok {
+		failed.Marker = e.marker
+	}
+	return failed
 }

@@ -39,20 +39,21 @@ func (b *Bucket) createUpload(ctx context.Context, key string, opts *store.PutOp
 		ContentDisposition: optional(opts.ContentDisposition), ContentEncoding: optional(opts.ContentEncoding),
 		ContentLanguage: optional(opts.ContentLanguage), Metadata: opts.User, Tagging: tagging(opts.Tags),
 		ChecksumAlgorithm: types.ChecksumAlgorithm(u.Algorithm), ChecksumType: types.ChecksumType(u.Type),
-		ServerSideEncryption: types.ServerSideEncryption(opts.SSE.Algorithm), SSEKMSKeyId: optional(opts.SSE.KMSKeyID),
+		ServerSideEncryption: types.ServerSideEncryption(opts.SSE.Algorithm), SSEKMSKeyId: optional(opts.SSE.KMSKeyID), SSEKMSEncryptionContext: optional(opts.SSE.KMSContext),
 	}
 	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.SSE); err != nil {
 		return nil, err
 	}
 	out, err := b.client.CreateMultipartUpload(ctx, in, header(attributeHeaders(&opts.Attributes)...))
 	if err != nil {
-		return nil, mapError(err, kindWrite)
+		return nil, keyError(mapError(err, kindWrite), opts.SSE.CustomerKey)
 	}
 	u.ID = aws.ToString(out.UploadId)
 	if u.ID == "" {
 		return nil, errors.New("service answered without an upload id")
 	}
 	u.Started = answered(out.ResultMetadata)
+	u.SSE = encryption(out.ServerSideEncryption, out.SSEKMSKeyId, out.SSECustomerAlgorithm, out.SSECustomerKeyMD5)
 	return u, nil
 }
 
@@ -103,13 +104,14 @@ func (b *Bucket) putPart(ctx context.Context, key, uploadID string, n int, r io.
 		ChecksumCRC32: optional(c.sums.CRC32), ChecksumCRC32C: optional(c.sums.CRC32C), ChecksumCRC64NVME: optional(c.sums.CRC64NVME),
 		ChecksumSHA1: optional(c.sums.SHA1), ChecksumSHA256: optional(c.sums.SHA256),
 	}
-	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = customerKey(opts.SSE); err != nil {
+	if in.SSECustomerAlgorithm, in.SSECustomerKey, in.SSECustomerKeyMD5, err = readKey(opts.SSE); err != nil {
 		return nil, err
 	}
 	out, err := b.client.UploadPart(ctx, in, payload(c), header(contentHeaders(c, "")...))
 	if err != nil {
-		err = c.failure(mapError(err, kindUpload))
-		if s, ok := c.body.(io.Seeker); ok && opts.Algorithm == "" && opts.Checksums.Any() == "" && hasCode(err, "InvalidRequest", "InvalidArgument") {
+		err = c.failure(keyError(mapError(err, kindUpload), opts.SSE.CustomerKey))
+		isKey := errors.Is(err, store.ErrKey) || errors.Is(err, store.ErrWrongKey)
+		if s, ok := c.body.(io.Seeker); ok && !isKey && opts.Algorithm == "" && opts.Checksums.Any() == "" && hasCode(err, "InvalidRequest", "InvalidArgument") {
 			return b.putPartAgain(ctx, key, uploadID, n, c, s, opts, err)
 		}
 		return nil, err
@@ -261,6 +263,7 @@ func (b *Bucket) completeUpload(ctx context.Context, key, uploadID string, parts
 		return nil, errors.New("service answered without an entity tag")
 	}
 	info.Checksums = or(checksums(out.ChecksumCRC32, out.ChecksumCRC32C, out.ChecksumCRC64NVME, out.ChecksumSHA1, out.ChecksumSHA256, string(out.ChecksumType)), opts.Checksums)
+	info.SSE = encryption(out.ServerSideEncryption, out.SSEKMSKeyId, nil, nil)
 	return info, nil
 }
 

@@ -118,22 +118,29 @@ func TestRandomLists(t *testing.T) {
 // checkVisible checks the ranges of a prefix on some keys and all borders.
 func checkVisible(t *testing.T, p *access.Policy, s access.Subject, prefix string, keys []string) {
 	t.Helper()
-	all, part := p.Visible(&s, ""), p.Visible(&s, prefix)
+	checkRanges(t, p, s, access.List, p.Visible, prefix, keys)
+	checkRanges(t, p, s, access.List|access.Versions, p.VisibleVersions, prefix, keys)
+}
+
+// checkRanges checks the ranges of keys for which all of the actions are given.
+func checkRanges(t *testing.T, p *access.Policy, s access.Subject, a access.Action, visible func(*access.Subject, string) []access.KeyRange, prefix string, keys []string) {
+	t.Helper()
+	all, part := visible(&s, ""), visible(&s, prefix)
 	for _, ranges := range [][]access.KeyRange{all, part} {
 		for i, r := range ranges {
 			if r.End != "" && r.Start >= r.End || i > 0 && (ranges[i-1].End == "" || ranges[i-1].End >= r.Start) {
-				t.Fatalf("rules\n%s\n%+v list %q: ranges %q", p, s, prefix, ranges)
+				t.Fatalf("rules\n%s\n%+v %s %q: ranges %q", p, s, a, prefix, ranges)
 			}
 			keys = append(keys, r.Start, r.Start+"\x00", r.End, r.End+"\x00", before(r.Start), before(r.End))
 		}
 	}
 	for _, key := range keys {
-		want := p.Decide(&s, access.List, key).Allowed
+		want := p.Decide(&s, a, key).Allowed
 		if got := within(all, key); got != want {
-			t.Fatalf("rules\n%s\n%+v list \"\": %q visible: %v, but may list it: %v\n%q", p, s, key, got, want, all)
+			t.Fatalf("rules\n%s\n%+v %s \"\": %q visible: %v, but it is given: %v\n%q", p, s, a, key, got, want, all)
 		}
 		if got := within(part, key); got != (want && strings.HasPrefix(key, prefix)) {
-			t.Fatalf("rules\n%s\n%+v list %q: %q visible: %v, but may list it: %v\n%q", p, s, prefix, key, got, want, part)
+			t.Fatalf("rules\n%s\n%+v %s %q: %q visible: %v, but it is given: %v\n%q", p, s, a, prefix, key, got, want, part)
 		}
 	}
 }

@@ -24,7 +24,22 @@ func (p *Policy) Visible(s *Subject, prefix string) []KeyRange {
 		}
 		return []KeyRange{{prefix, after(prefix)}}
 	}
-	v := viewer{s: s, mode: p.groups, prefix: prefix, end: after(prefix)}
+	return p.ranges(s, List, prefix)
+}
+
+// VisibleVersions returns the keys with a prefix whose versions s may list, as Visible
+// does: those for which Decide gives List and Versions, whatever Lists is.
+func (p *Policy) VisibleVersions(s *Subject, prefix string) []KeyRange {
+	if p == nil || p.root == nil || s == nil {
+		return nil
+	}
+	return p.ranges(s, List|Versions, prefix)
+}
+
+// ranges returns the keys with a prefix for which s has all of the actions, among
+// them List.
+func (p *Policy) ranges(s *Subject, actions Action, prefix string) []KeyRange {
+	v := viewer{s: s, mode: p.groups, actions: actions, prefix: prefix, end: after(prefix)}
 	v.shared(p.root, "", nil)
 	return v.ranges
 }
@@ -42,11 +57,12 @@ func after(prefix string) string {
 
 // viewer collects what is visible below a prefix.
 type viewer struct {
-	s      *Subject
-	mode   GroupMode
-	prefix string
-	end    string // of the keys with the prefix
-	ranges []KeyRange
+	s       *Subject
+	mode    GroupMode
+	actions Action // that make a key visible
+	prefix  string
+	end     string // of the keys with the prefix
+	ranges  []KeyRange
 }
 
 // branch is one way that the keys below some path are covered by own paths.
@@ -55,7 +71,7 @@ type branch struct {
 	r *rights
 }
 
-// may reports whether the keys to which these rights apply may be listed.
+// may reports whether the keys to which these rights apply are visible.
 func (v *viewer) may(shared *rights, own []branch) bool {
 	f := finding{shared: shared}
 	for _, b := range own {
@@ -64,7 +80,7 @@ func (v *viewer) may(shared *rights, own []branch) bool {
 			f.n++
 		}
 	}
-	_, missing := f.decide(v.s, List, v.mode)
+	_, missing := f.decide(v.s, v.actions, v.mode)
 	return missing == 0
 }
 
@@ -151,7 +167,7 @@ func (v *viewer) own(branches []branch, path string, shared *rights) {
 	})
 }
 
-// split adds the keys below path, if they may be listed, but for those below one
+// split adds the keys below path, if they are visible, but for those below one
 // of the names, which it leaves to each. The names are in the order of their keys.
 func (v *viewer) split(path string, may bool, names []string, each func(name, below string)) {
 	from := path

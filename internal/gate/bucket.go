@@ -29,10 +29,14 @@ func (b *bucket) may(ctx context.Context, op, key string, a access.Action) error
 	return b.missing
 }
 
-// hide makes a missing object look forbidden to those who may not list it. A
-// missing bucket or upload is not hidden: to name one the caller had to know it.
+// hide makes an object that is missing, or a delete marker in its place, look
+// forbidden to those who may not list it. A missing bucket or upload is not hidden:
+// to name one the caller had to know it.
 func (b *bucket) hide(ctx context.Context, op, key string, err error) error {
-	if b.operator || !errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrNoBucket) || errors.Is(err, store.ErrNoUpload) {
+	switch {
+	case b.operator, errors.Is(err, store.ErrNoBucket), errors.Is(err, store.ErrNoUpload):
+		return err
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, store.ErrMarker):
 		return err
 	}
 	if denied := b.ask(ctx, op, b.name, key, access.List); denied != nil {
@@ -164,6 +168,7 @@ func (b *bucket) DeleteMany(ctx context.Context, targets []store.Target) ([]stor
 		return nil, err
 	}
 	for i, d := range done {
+		d.Err = b.hide(ctx, "delete", allowed[i].Key, d.Err)
 		all[at[i]] = d
 	}
 	return all, nil
@@ -189,20 +194,21 @@ func (b *bucket) SetVersioning(ctx context.Context, v store.Versioning) error {
 	return b.b.SetVersioning(ctx, v)
 }
 
-// ListVersions shows what a list may show, to those whom a rule gives versions there.
+// ListVersions shows the versions of keys that a rule gives both list and versions for,
+// to those whom one gives both for the prefix.
 func (b *bucket) ListVersions(ctx context.Context, opts *store.ListVersionsOptions) (*store.VersionsPage, error) {
 	o := or(opts)
-	if err := b.ask(ctx, "list versions", b.name, o.Prefix, access.List|access.Versions); err != nil {
-		return nil, err
-	}
-	ranges, err := b.visible(ctx, "list versions", b.name, o.Prefix)
+	err := b.ask(ctx, "list versions", b.name, o.Prefix, access.List|access.Versions)
 	if err == nil {
 		err = b.missing
 	}
 	if err != nil {
 		return nil, err
 	}
-	o.Ranges = intersect(ranges, o.Ranges)
+	if !b.operator {
+		// Not left to what comes of it: where a page ends would tell of others.
+		o.Ranges = intersect(keyRanges(b.policies[b.name].VisibleVersions(&b.subject, o.Prefix)), o.Ranges)
+	}
 	return b.b.ListVersions(ctx, &o)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/internal/gate"
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 	"github.com/cubby-storage/cubby/store/memstore"
 	"github.com/cubby-storage/cubby/store/storetest"
 )
@@ -49,7 +50,9 @@ func (w *world) upload(b store.Bucket, key string) string {
 func TestOperatorSeesABucket(t *testing.T) {
 	opts := &storetest.Options{NoDotKeys: true, Slow: true}
 	// A copy needs both buckets behind one gate.
-	svc, n := gate.New(memstore.New(), nil, nil).Operator(), 0
+	keys := crypt.NewLocal(slices.Values([][32]byte{{1}}))
+	mem := &memstore.Store{Options: memstore.Options{Keys: &crypt.Keys{Server: keys, Named: keys}}}
+	svc, n := gate.New(mem, nil, nil).Operator(), 0
 	storetest.Run(t, func(t *testing.T) store.Bucket {
 		n++
 		name := fmt.Sprintf("bucket-%d", n)
@@ -233,21 +236,6 @@ func TestConditionsTellOfTheContent(t *testing.T) {
 	}
 	if _, err := b.Put(t.Context(), "public/x", strings.NewReader("y"), &store.PutOptions{IfMatch: []string{tag}}); err != nil {
 		t.Errorf("put with the right to get: %v", err)
-	}
-}
-
-// TestVersionsAreDeletedByTheRightToVersions alone.
-func TestVersionsAreDeletedByTheRightToVersions(t *testing.T) {
-	w := newWorld(t)
-	w.put("public/x", "content")
-	w.put("admin/x", "content")
-	w.svc.take()
-	w.denied("public", second(w.as(alice).Delete(t.Context(), "public/x", &store.DeleteOptions{Version: "1"})))
-	// The store has no versions, but it was asked.
-	w.fails("admin", second(w.as(bob).Delete(t.Context(), "admin/x", &store.DeleteOptions{Version: "1"})), errors.ErrUnsupported)
-	w.fails("operator", second(w.operator().Delete(t.Context(), "public/x", &store.DeleteOptions{Version: "1"})), errors.ErrUnsupported)
-	if w.content("public/x") == "" || w.content("admin/x") == "" {
-		t.Error("an object is gone")
 	}
 }
 

@@ -170,11 +170,17 @@ func (v *View) visible(ctx context.Context, op, name, prefix string) ([]store.Ke
 	if err := v.settle(ctx, op, c); err != nil {
 		return nil, err
 	}
+	return keyRanges(ranges), nil
+}
+
+// keyRanges returns ranges of rules as a store takes them. They are not nil, which
+// would be all keys.
+func keyRanges(ranges []access.KeyRange) []store.KeyRange {
 	list := make([]store.KeyRange, len(ranges))
 	for i, r := range ranges {
 		list[i] = store.KeyRange{Start: r.Start, End: r.End}
 	}
-	return list, nil
+	return list
 }
 
 // Bucket returns the bucket called name as the subject may see it. If there is
@@ -235,6 +241,16 @@ func (v *View) DeleteBucket(ctx context.Context, name string) error {
 		return err
 	}
 	return v.g.svc.DeleteBucket(ctx, name)
+}
+
+// Operate asks for leave to read or change settings of a bucket that lie outside of
+// it. Only an operator has it. op says what is being done.
+func (v *View) Operate(ctx context.Context, op, name string) error {
+	if err := v.operate(ctx, op, name); err != nil {
+		return err
+	}
+	_, err := v.g.svc.Bucket(ctx, name)
+	return err
 }
 
 // operate asks for what no rule can grant.

@@ -51,6 +51,10 @@ var calls = map[string]func(ctx context.Context, b store.Bucket, key string) err
 		_, err := b.List(ctx, &store.ListOptions{Prefix: key})
 		return err
 	},
+	"ListVersions": func(ctx context.Context, b store.Bucket, key string) error {
+		_, err := b.ListVersions(ctx, &store.ListVersionsOptions{Prefix: key})
+		return err
+	},
 	"Tags": func(ctx context.Context, b store.Bucket, key string) error {
 		_, err := b.Tags(ctx, key, nil)
 		return err
@@ -87,6 +91,20 @@ var calls = map[string]func(ctx context.Context, b store.Bucket, key string) err
 	},
 }
 
+// settings are the methods that are about a bucket as a whole.
+var settings = map[string]func(ctx context.Context, b store.Bucket) error{
+	"Versioning": func(ctx context.Context, b store.Bucket) error {
+		_, err := b.Versioning(ctx)
+		return err
+	},
+	"SetVersioning": func(ctx context.Context, b store.Bucket) error {
+		return b.SetVersioning(ctx, store.Enabled)
+	},
+}
+
+// ofPrefix are the methods whose key is a prefix.
+var ofPrefix = map[string]bool{"List": true, "ListUploads": true, "ListVersions": true}
+
 // needs is what each method asks for. Where a subject has that and no more, it
 // may call the method.
 var needs = map[string]access.Action{
@@ -94,7 +112,7 @@ var needs = map[string]access.Action{
 	"Put": access.Write, "SetTags": access.Write, "CreateUpload": access.Write, "PutPart": access.Write,
 	"ListParts": access.Write, "ListUploads": access.Write, "CompleteUpload": access.Write, "AbortUpload": access.Write,
 	"Copy": access.Get | access.Write, "CopyPart": access.Get | access.Write,
-	"Delete": access.Delete, "DeleteMany": access.Delete, "List": access.List,
+	"Delete": access.Delete, "DeleteMany": access.Delete, "List": access.List, "ListVersions": access.List | access.Versions,
 }
 
 // TestEveryMethodIsListed fails when a bucket gets a method that the tests below,
@@ -103,25 +121,26 @@ func TestEveryMethodIsListed(t *testing.T) {
 	bucket := reflect.TypeFor[store.Bucket]()
 	for method := range bucket.Methods() {
 		name := method.Name
-		switch name {
-		case "Versioning", "SetVersioning", "ListVersions":
-			continue // which no driver can do yet
-		}
-		if calls[name] == nil || needs[name] == 0 {
-			t.Errorf("method %s is not tested", name)
-			continue
-		}
 		w := newWorld(t)
 		b, err := w.svc.Bucket(t.Context(), "media")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _ = calls[name](t.Context(), b, "x"); len(w.svc.take()) != 1 {
+		switch {
+		case calls[name] != nil && needs[name] != 0:
+			_ = calls[name](t.Context(), b, "x")
+		case settings[name] != nil:
+			_ = settings[name](t.Context(), b)
+		default:
+			t.Errorf("method %s is not tested", name)
+			continue
+		}
+		if len(w.svc.take()) != 1 {
 			t.Errorf("method %s is not counted", name)
 		}
 	}
-	if len(calls)+3 != bucket.NumMethod() {
-		t.Errorf("%d methods are tested, a bucket has %d", len(calls), bucket.NumMethod())
+	if n := len(calls) + len(settings); n != bucket.NumMethod() {
+		t.Errorf("%d methods are tested, a bucket has %d", n, bucket.NumMethod())
 	}
 }
 
@@ -193,8 +212,8 @@ func TestOddKeysAreRefused(t *testing.T) {
 	w := newWorld(t)
 	w.put("public/x", "content")
 	for name, call := range calls {
-		if name == "List" || name == "ListUploads" {
-			continue // about a prefix, which is no key
+		if ofPrefix[name] {
+			continue // which is no key
 		}
 		for who, b := range map[string]store.Bucket{"alice": w.as(alice), "operator": w.operator()} {
 			for _, key := range odd {
@@ -387,7 +406,7 @@ func TestObserversAreTold(t *testing.T) {
 			if c.Bucket != "media" || c.Key != key || c.Operator || c.Subject == nil || c.Action == 0 || c.Decision.Allowed != granted {
 				t.Errorf("%s, granted %v: told %+v", name, granted, c)
 			}
-			if rule := c.Decision.Rule; granted && name != "List" && name != "ListUploads" && (rule == nil || rule.Pos != "rules:4" || c.Decision.Role != "owner") {
+			if rule := c.Decision.Rule; granted && !ofPrefix[name] && (rule == nil || rule.Pos != "rules:4" || c.Decision.Role != "owner") {
 				t.Errorf("%s: the rule is %v", name, rule)
 			}
 			if !granted && c.Decision.Nearest == nil {

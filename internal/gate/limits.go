@@ -220,7 +220,7 @@ func (b *bucket) judgeParts(ctx context.Context, key, uploadID string, named []s
 // judgeCopy compares the source of a copy with the limits under dst, and changes o
 // so that what was compared is what will be copied.
 func (b *bucket) judgeCopy(ctx context.Context, dst string, s *bucket, src string, o *store.CopyOptions) error {
-	info, err := b.pin(ctx, "copy", s, src, o.Version, &o.Source)
+	info, err := b.pin(ctx, "copy", s, src, &store.GetOptions{Version: o.Version, SSE: store.SSE{CustomerKey: o.SourceKey}}, &o.Source)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (b *bucket) judgeCopyPart(ctx context.Context, key, uploadID string, n int,
 	if err != nil || most == 0 {
 		return err
 	}
-	info, err := b.pin(ctx, "copy part", s, src, o.Version, &o.Source)
+	info, err := b.pin(ctx, "copy part", s, src, &store.GetOptions{Version: o.Version, SSE: store.SSE{CustomerKey: o.SourceKey}}, &o.Source)
 	if err != nil {
 		return err
 	}
@@ -256,8 +256,8 @@ func (b *bucket) judgeCopyPart(ctx context.Context, key, uploadID string, n int,
 }
 
 // pin describes the source of a copy, and makes it a condition that it stays so.
-func (b *bucket) pin(ctx context.Context, op string, s *bucket, src, version string, cond *store.Conditions) (*store.Info, error) {
-	info, err := s.b.Stat(ctx, src, &store.GetOptions{Version: version})
+func (b *bucket) pin(ctx context.Context, op string, s *bucket, src string, opts *store.GetOptions, cond *store.Conditions) (*store.Info, error) {
+	info, err := s.b.Stat(ctx, src, opts)
 	if err != nil {
 		return nil, s.hide(ctx, op, src, err)
 	}

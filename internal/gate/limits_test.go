@@ -448,6 +448,16 @@ func TestCopiesKeepLimits(t *testing.T) {
 	}
 	w.stored("box/x", "12345")
 	w.stored("box/y", "123456")
+	sealed := as("image/png")
+	sealed.SSE.CustomerKey = make([]byte, 32)
+	if _, err := b.Put(t.Context(), "free/sealed", strings.NewReader("1"), sealed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = b.Copy(t.Context(), "box/z", "free/sealed", &store.CopyOptions{SourceKey: sealed.SSE.CustomerKey}); err != nil {
+		t.Errorf("a source under a customer's key: %v", err)
+	}
+	_, err = b.Copy(t.Context(), "box/z", "free/sealed", nil)
+	w.fails("a source under a customer's key, without it", err, store.ErrKey)
 
 	_, err = b.Copy(t.Context(), "box/x", "free/none", nil)
 	w.fails("no source", err, fs.ErrNotExist)
@@ -471,6 +481,79 @@ func TestCopiesKeepLimits(t *testing.T) {
 		t.Error(err)
 	}
 	w.stored("box/z", "3456")
+}
+
+// TestSealedContentKeepsLimits judges what is encrypted by the size it has in plain.
+func TestSealedContentKeepsLimits(t *testing.T) {
+	w, b := limitedWorld(t)
+	key := store.SSE{CustomerKey: make([]byte, 32)}
+	o := as("image/png")
+	o.SSE = key
+	_, err := b.Put(t.Context(), "box/x", strings.NewReader("123456"), o)
+	w.tooLarge("large", err, 5)
+	if _, err := b.Put(t.Context(), "box/x", strings.NewReader("12345"), o); err != nil {
+		t.Errorf("small: %v", err)
+	}
+	u, err := b.CreateUpload(t.Context(), "box/y", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(n int, content string) (*store.Part, error) {
+		return b.PutPart(t.Context(), "box/y", u.ID, n, strings.NewReader(content), &store.PartOptions{SSE: key})
+	}
+	if _, err = part(2, "123"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = part(1, "123")
+	w.tooLarge("parts", err, 5)
+	if _, err := b.Put(t.Context(), "free/sealed", strings.NewReader("123"), o); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.CopyPart(t.Context(), "box/y", u.ID, 1, "free/sealed", &store.CopyPartOptions{SSE: key, SourceKey: key.CustomerKey})
+	w.tooLarge("copied part", err, 5)
+	_, err = b.CopyPart(t.Context(), "box/y", u.ID, 1, "free/sealed", &store.CopyPartOptions{SSE: key})
+	w.fails("copied part without the key of its source", err, store.ErrKey)
+	p, err := part(2, "12345")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := b.CompleteUpload(t.Context(), "box/y", u.ID, []store.Part{*p}, nil)
+	if err != nil || info.Size != 5 {
+		t.Errorf("upload: %+v, %v", info, err)
+	}
+}
+
+// TestCopiesOfVersionsKeepLimits of the version that is copied, not of the current one.
+func TestCopiesOfVersionsKeepLimits(t *testing.T) {
+	w, b := limitedWorld(t)
+	if err := w.bucket(w.gate.Operator(), "box").SetVersioning(t.Context(), store.Enabled); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, content := range []string{"123456", "123", "1234567"} {
+		info, err := b.Put(t.Context(), "free/x", strings.NewReader(content), as("image/png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, info.Version)
+	}
+	_, err := b.Copy(t.Context(), "box/x", "free/x", &store.CopyOptions{Version: ids[0]})
+	w.tooLarge("an old large one", err, 5)
+	_, err = b.Copy(t.Context(), "box/x", "free/x", nil)
+	w.tooLarge("the current one", err, 5)
+	if _, err := b.Copy(t.Context(), "box/x", "free/x", &store.CopyOptions{Version: ids[1]}); err != nil {
+		t.Errorf("an old small one: %v", err)
+	}
+	w.stored("box/x", "123")
+	u, err := b.CreateUpload(t.Context(), "box/y", as("image/png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.CopyPart(t.Context(), "box/y", u.ID, 1, "free/x", &store.CopyPartOptions{Version: ids[0]})
+	w.tooLarge("a part of an old large one", err, 5)
+	if _, err := b.CopyPart(t.Context(), "box/y", u.ID, 1, "free/x", &store.CopyPartOptions{Version: ids[1]}); err != nil {
+		t.Errorf("a part of an old small one: %v", err)
+	}
 }
 
 // TestSourceCannotChangeWhileItIsJudged replaces the source of a copy between the

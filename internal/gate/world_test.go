@@ -17,9 +17,9 @@ import (
 )
 
 const rules = `
-public/*                 guest read   authenticated read,write,delete
+public/*                 guest read   authenticated read,write,delete,versions
 protected/{entity_id}/*  authenticated read   owner read,write,delete
-private/{entity_id}/*    owner read,write,delete
+private/{entity_id}/*    owner read,write,delete,versions
 drop/*                   authenticated write
 read/*                   authenticated get
 trash/*                  authenticated delete
@@ -228,11 +228,12 @@ func (b *countingBucket) Delete(ctx context.Context, key string, o *store.Delete
 }
 
 func (b *countingBucket) DeleteMany(ctx context.Context, targets []store.Target) ([]store.Deleted, error) {
-	call := "DeleteMany"
+	var call strings.Builder
+	call.WriteString("DeleteMany")
 	for _, t := range targets {
-		call += " " + t.Key
+		call.WriteString(" " + t.Key)
 	}
-	b.note(call)
+	b.note(call.String())
 	return b.Bucket.DeleteMany(ctx, targets)
 }
 

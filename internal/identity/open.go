@@ -128,7 +128,7 @@ func (p *Pool) Open(ctx context.Context, accessKeyID, sessionToken string) (Secr
 	}
 	s, err := p.openSession(accessKeyID, sessionToken)
 	if err != nil {
-		return Secret{}, nil, &Error{CodeInvalidToken, "The session token is not one of this access key.", err}
+		return Secret{}, nil, &Error{CodeInvalidToken, "The provided token is malformed or otherwise invalid.", err}
 	}
 	if err := p.alive(s.session); err != nil {
 		return Secret{}, nil, err
@@ -156,7 +156,8 @@ func (p *Pool) openSession(accessKeyID, token string) (*opened, error) {
 	if len(accessKeyID) != accessKeySize || len(token) > tokenSizeMax {
 		return nil, errSession
 	}
-	hash := sha256.Sum256([]byte(token))
+	var text [tokenSizeMax]byte // not on the heap, as a conversion would be
+	hash := sha256.Sum256(text[:copy(text[:], token)])
 	if o, ok := p.opened.get(openedKey{accessKeyID, hash}); ok {
 		return o, nil
 	}

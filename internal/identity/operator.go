@@ -146,7 +146,7 @@ func (p *Pool) openLongLived(ctx context.Context, accessKeyID string) (Secret, *
 		k, ok = p.longLived(accessKeyID)
 	}
 	if !ok {
-		return Secret{}, nil, &Error{Code: CodeInvalidAccessKeyID, Message: "There is no such access key."}
+		return Secret{}, nil, &Error{Code: CodeInvalidAccessKeyID, Message: "The AWS Access Key Id you provided does not exist in our records."}
 	}
 	who := &Principal{AccessKeyID: accessKeyID, Operator: k.function == ""}
 	who.Subject.Function = k.function

@@ -353,6 +353,20 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// TestOpenTakesLittleMemory for a session that was opened before.
+func TestOpenTakesLittleMemory(t *testing.T) {
+	h := newHome(t)
+	c := h.credentials(h.id(h.login("ann")), h.login("ann", "admin", "staff"))
+	token := c.SessionToken.Reveal()
+	if n := testing.AllocsPerRun(200, func() {
+		if _, _, err := h.Open(t.Context(), c.AccessKeyID, token); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 2 {
+		t.Errorf("a session takes %v pieces of memory", n)
+	}
+}
+
 func BenchmarkOpen(b *testing.B) {
 	h := newHome(b)
 	h.cfg.Now = time.Now

@@ -17,18 +17,26 @@ func (c *call) number(name string, def, least, most int) (int, error) {
 		return def, nil
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n < least || n > most {
-		return 0, newError("InvalidArgument", name+" must be a number from "+itoa(least)+" to "+itoa(most)+".")
+	switch {
+	case err != nil, n > most:
+		return 0, badArgument(name, v, "Provided "+v+" not an integer or within integer range")
+	case n < least:
+		return 0, badArgument(name, v, "Argument "+v+" must be an integer between "+itoa(least)+" and "+itoa(most))
 	}
 	return n, nil
 }
 
 // partNumber returns the query parameter partNumber, or 0 if it is not there.
 func (c *call) partNumber() (int, error) {
-	if c.query.Has("partNumber") && c.query.Get("partNumber") == "" {
-		return 0, newError("InvalidArgument", "partNumber is empty.")
+	if !c.query.Has("partNumber") {
+		return 0, nil
 	}
-	return c.number("partNumber", 0, 1, store.MaxParts)
+	v := c.query.Get("partNumber")
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > store.MaxParts {
+		return 0, badArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive.")
+	}
+	return n, nil
 }
 
 // uploadID returns the query parameter uploadId.
@@ -96,7 +104,7 @@ func parseRange(s string) *store.Range {
 	if len(s) < len(unit) || !strings.EqualFold(s[:len(unit)], unit) {
 		return nil
 	}
-	a, b, ok := strings.Cut(strings.TrimSpace(s[len(unit):]), "-")
+	a, b, ok := strings.Cut(s[len(unit):], "-")
 	if !ok {
 		return nil
 	}

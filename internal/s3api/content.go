@@ -7,10 +7,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/cubby-storage/cubby/store"
 )
+
+// oneChecksum is what S3 says of a request with several.
+const oneChecksum = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
 
 // content is what a write stores, and how it can be checked.
 type content struct {
@@ -38,10 +42,10 @@ func (c *call) content() (*content, error) {
 
 // digests reads the headers that the content is checked against.
 func (c *call) digests(t *content) error {
-	if v := c.value("content-md5"); v != "" {
+	if v := c.value("content-md5"); c.has("content-md5") {
 		b, err := base64.StdEncoding.DecodeString(v)
 		if err != nil || len(b) != md5.Size {
-			return newError("InvalidDigest", "")
+			return newError("InvalidDigest", "").with("Content-MD5", v)
 		}
 		t.md5 = b
 	}
@@ -68,7 +72,7 @@ func (c *call) checksum(t *content) error {
 				return newError("NotImplemented", "A trailer is not implemented.")
 			}
 			if t.algorithm != "" {
-				return newError("InvalidRequest", "There may be one checksum.")
+				return newError("InvalidRequest", oneChecksum)
 			}
 			t.algorithm = a
 			t.trailer = func() (store.Checksums, error) { return trailing(req.Trailer, a) }
@@ -83,9 +87,9 @@ func (c *call) checksum(t *content) error {
 		case a == "":
 			continue
 		case given == "" && name == "x-amz-sdk-checksum-algorithm":
-			return newError("InvalidRequest", "x-amz-sdk-checksum-algorithm needs a checksum in a header or trailer.")
+			return newError("InvalidRequest", "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 		case given != "" && given != a:
-			return newError("InvalidRequest", "The checksum is of another algorithm than "+name+".")
+			return newError("InvalidRequest", "Value for "+name+" header is invalid.")
 		}
 		t.algorithm = a
 	}
@@ -95,18 +99,16 @@ func (c *call) checksum(t *content) error {
 // checksumValue returns the checksum that a header holds, if one does.
 func (c *call) checksumValue() (store.Checksums, error) {
 	var sums store.Checksums
-	for _, name := range checksumValues {
-		if !c.has(name) {
-			continue
-		}
-		if sums.Any() != "" {
-			return sums, newError("InvalidRequest", "There may be one checksum.")
-		}
+	given := slices.DeleteFunc(slices.Clone(checksumValues), func(name string) bool { return !c.has(name) })
+	if len(given) > 1 {
+		return sums, newError("InvalidRequest", oneChecksum)
+	}
+	for _, name := range given {
 		a, v := checksumOf(name), c.value(name)
 		// A checksum of type COMPOSITE ends with the number of parts.
 		plain, _, _ := strings.Cut(v, "-")
 		if b, err := base64.StdEncoding.DecodeString(plain); err != nil || len(b) != a.New().Size() {
-			return sums, newError("InvalidRequest", "The value of "+name+" is not valid.")
+			return sums, newError("InvalidRequest", "Value for "+name+" header is invalid.")
 		}
 		sums.Set(a, v)
 	}
@@ -119,17 +121,26 @@ func (c *call) algorithm(name string) (store.Algorithm, error) {
 		return "", nil
 	}
 	a := store.Algorithm(strings.ToUpper(c.value(name)))
-	if a.New() == nil {
-		return "", newError("InvalidRequest", "The value of "+name+" is not valid.")
+	switch {
+	case a.New() != nil:
+		return a, nil
+	case slices.Contains(missingAlgorithms, strings.ToLower(string(a))):
+		return "", newError("NotImplemented", "A checksum is not implemented: "+string(a))
+	case name != "x-amz-checksum-algorithm":
+		return "", newError("InvalidRequest", "Value for "+name+" header is invalid.")
 	}
-	return a, nil
+	var known []string
+	for _, a := range store.Algorithms() {
+		known = append(known, string(a))
+	}
+	return "", newError("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: ["+strings.Join(known, ", ")+"]")
 }
 
 // checksumType returns the value of x-amz-checksum-type.
 func (c *call) checksumType() (store.ChecksumType, error) {
 	t := store.ChecksumType(strings.ToUpper(c.value("x-amz-checksum-type")))
 	if t != "" && t != store.FullObject && t != store.Composite {
-		return "", newError("InvalidRequest", "The value of x-amz-checksum-type is not valid.")
+		return "", newError("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
 	}
 	return t, nil
 }
@@ -156,6 +167,9 @@ func trailing(trailer func() (http.Header, error), a store.Algorithm) (store.Che
 	v := h.Get(headerOf(a))
 	if v == "" {
 		return sums, newError("MalformedTrailerError", "The trailer lacks the checksum that was announced.")
+	}
+	if b, err := base64.StdEncoding.DecodeString(v); err != nil || len(b) != a.New().Size() {
+		return sums, newError("InvalidRequest", "Value for "+headerOf(a)+" trailing header is invalid.")
 	}
 	sums.Set(a, v)
 	return sums, nil
@@ -184,7 +198,7 @@ func (c *call) document(limit int64, secure bool) ([]byte, error) {
 		signed = req.PayloadHash != "" && !strings.Contains(req.PayloadHash, "UNSIGNED-PAYLOAD")
 	}
 	if secure && !signed && t.md5 == nil && t.algorithm == "" {
-		return nil, newError("InvalidRequest", "The request needs a Content-MD5 or a checksum.")
+		return nil, newError("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
 	}
 	text, err := c.readBody(limit)
 	if err != nil {

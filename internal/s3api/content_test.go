@@ -29,8 +29,13 @@ func TestPutRefuses(t *testing.T) {
 		{400, "InvalidRequest", []string{"X-Amz-Sdk-Checksum-Algorithm: SHA1", "X-Amz-Checksum-Crc32: " + crc("text")}},
 		{400, "InvalidRequest", []string{"X-Amz-Checksum-Algorithm: MD4"}},
 		{400, "MetadataTooLarge", []string{"X-Amz-Meta-A: " + strings.Repeat("x", store.MaxUserMeta)}},
-		{400, "InvalidTag", []string{"X-Amz-Tagging: a=b&a=c"}},
-		{400, "InvalidTag", []string{"X-Amz-Tagging: =b"}},
+		{400, "InvalidArgument", []string{"X-Amz-Tagging: a=b&a=c"}},
+		{400, "InvalidArgument", []string{"X-Amz-Tagging: =b"}},
+		{400, "InvalidTag", []string{"X-Amz-Tagging: a=b%26c"}},
+		{400, "InvalidDigest", []string{"Content-MD5: "}},
+		{400, "InvalidRequest", []string{"X-Amz-Checksum-Rot13: x"}},
+		{501, "NotImplemented", []string{"X-Amz-Checksum-Sha512: x"}},
+		{501, "NotImplemented", []string{"If-Match: x", "If-None-Match: *"}},
 		{400, "InvalidTag", []string{"X-Amz-Tagging: a=b%0a"}},
 		{400, "BadRequest", []string{"X-Amz-Tagging: a&b&c&d&e&f&g&h&i&j&k"}},
 	} {
@@ -147,7 +152,7 @@ func TestDescriptionOfUploads(t *testing.T) {
 	w.do("alice", "PUT", presigned, "text", "Content-Type: image/png").is(200)
 	w.do("alice", "HEAD", "/media/public/x", "").has("Content-Type", "image/png")
 	w.do("alice", "PUT", "/media/public/x?content-type=text/html", "text").is(200)
-	w.do("alice", "HEAD", "/media/public/x", "").has("Content-Type", "application/octet-stream")
+	w.do("alice", "HEAD", "/media/public/x", "").has("Content-Type", "binary/octet-stream")
 	w.do("alice", "PUT", "/media/public/x?X-Amz-Signature=x&content-type=a%0ab", "text").is(400, "InvalidArgument")
 	w.do("alice", "PUT", "/media/public/x?X-Amz-Meta-Who=me&x-amz-tagging=k%3Dv", "text").is(200)
 	w.do("alice", "HEAD", "/media/public/x", "").has("x-amz-meta-who", "me").has("X-Amz-Tagging-Count", "1")

@@ -19,8 +19,9 @@ func copyObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	if src == c.target && !opts.Replace {
-		return newError("InvalidRequest", "A copy of an object onto itself must replace its metadata.")
+	opts.Version = src.version
+	if src == (source{target: c.target}) && !opts.Replace && opts.Put.SSE.IsZero() && opts.SourceKey == nil {
+		return newError("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	if c.size() > 0 {
 		return newError("InvalidRequest", "A copy has no content of its own.")
@@ -38,7 +39,9 @@ func copyObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	set(c.w.Header(), "X-Amz-Version-Id", info.Version)
+	c.tellVersion(info)
+	set(c.w.Header(), "X-Amz-Copy-Source-Version-Id", src.version)
+	setSSE(c.w.Header(), &info.SSE)
 	x := newXML()
 	x.root("CopyObjectResult")
 	x.time("LastModified", info.ModTime)
@@ -57,12 +60,17 @@ func (c *call) copyOptions() (*store.CopyOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	put.IfMatch, put.IfNoneMatch = etags(c.value("if-match")), etags(c.value("if-none-match"))
+	if put.IfMatch, put.IfNoneMatch, err = c.writeConditions(); err != nil {
+		return nil, err
+	}
 	if put.Algorithm, err = c.algorithm("x-amz-checksum-algorithm"); err != nil {
 		return nil, err
 	}
 	opts := &store.CopyOptions{Put: *put}
 	if opts.Source, err = c.sourceConditions(); err != nil {
+		return nil, err
+	}
+	if opts.SourceKey, err = c.customerKey(sourceKey); err != nil {
 		return nil, err
 	}
 	if opts.Replace, err = c.directive("x-amz-metadata-directive"); err != nil {
@@ -74,13 +82,15 @@ func (c *call) copyOptions() (*store.CopyOptions, error) {
 
 // directive reports whether the header called name says REPLACE, not COPY.
 func (c *call) directive(name string) (bool, error) {
-	switch c.value(name) {
+	v := c.value(name)
+	switch v {
 	case "", "COPY":
 		return false, nil
 	case "REPLACE":
 		return true, nil
 	}
-	return false, newError("InvalidArgument", name+" must be COPY or REPLACE.")
+	kind := strings.TrimSuffix(strings.TrimPrefix(name, "x-amz-"), "-directive")
+	return false, badArgument(name, v, "Unknown "+kind+" directive.")
 }
 
 // sourceConditions are those on the source of a copy. Here a date that cannot be
@@ -114,32 +124,40 @@ func (c *call) sourceConditions() (store.Conditions, error) {
 	return cond, nil
 }
 
+// source is what a copy is made of.
+type source struct {
+	target
+	version string // "" is the current one
+}
+
 // source returns what the header x-amz-copy-source names.
-func (c *call) source() (target, error) {
+func (c *call) source() (source, error) {
 	src, err := parseSource(c.value("x-amz-copy-source"))
 	if err != nil {
-		return target{}, err
+		return source{}, err
 	}
 	return src, src.check()
 }
 
-// parseSource reads "bucket/key" or "/bucket/key". Some clients encode it, some
-// send it as it is: it is decoded once, and taken as it is if that cannot be
-// done. Those that send it as it is may have done so in Latin-1.
-func parseSource(s string) (target, error) {
-	s = sigv4.HeaderText(s)
-	if before, version, ok := strings.Cut(s, "?versionId="); ok {
-		if version != "null" {
-			return target{}, newError("NotImplemented", "Versions are not implemented.")
+// parseSource reads "bucket/key" or "/bucket/key", and "?versionId=" behind it. Some
+// clients encode it, some send it as it is: it is decoded once, and taken as it is if
+// that cannot be done. Those that send it as it is may have done so in Latin-1.
+func parseSource(s string) (source, error) {
+	s, version, ok := strings.Cut(sigv4.HeaderText(s), "?versionId=")
+	if ok {
+		if plain, err := url.PathUnescape(version); err == nil {
+			version = plain
 		}
-		s = before
+		if err := checkVersion("versionId", version); err != nil {
+			return source{}, err
+		}
 	}
 	if plain, err := url.PathUnescape(s); err == nil {
 		s = plain
 	}
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(s, "/"), "/")
 	if bucket == "" || key == "" {
-		return target{}, newError("InvalidArgument", "x-amz-copy-source must name a bucket and a key.")
+		return source{}, newError("InvalidArgument", "x-amz-copy-source must name a bucket and a key.")
 	}
-	return target{bucket, key}, nil
+	return source{target{bucket, key}, version}, nil
 }

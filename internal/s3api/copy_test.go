@@ -46,7 +46,6 @@ func TestCopyRefuses(t *testing.T) {
 		{"/", 400, "InvalidArgument"},
 		{"", 400, "InvalidArgument"},
 		{"Media/x", 400, "InvalidBucketName"},
-		{"media/public/x?versionId=1", 501, "NotImplemented"},
 		{"media/public/x%3FversionId=1", 404, "NoSuchKey"},
 		{"media/public/%FF", 400, "InvalidURI"},
 		{"media/public/none", 404, "NoSuchKey"},

@@ -32,7 +32,7 @@ type cors struct {
 const (
 	corsMethods = "GET, HEAD, PUT, POST, DELETE"
 	corsExpose  = "ETag, Date, Content-Range, Accept-Ranges, Content-Disposition, Content-Encoding, Location, " +
-		"x-amz-version-id, x-amz-request-id, x-amz-id-2, x-amz-server-side-encryption, x-amz-bucket-region, x-amz-tagging-count, x-amz-mp-parts-count, " +
+		"x-amz-version-id, x-amz-delete-marker, x-amz-request-id, x-amz-id-2, x-amz-server-side-encryption, x-amz-bucket-region, x-amz-tagging-count, x-amz-mp-parts-count, " +
 		"x-amz-checksum-crc32, x-amz-checksum-crc32c, x-amz-checksum-crc64nvme, x-amz-checksum-sha1, x-amz-checksum-sha256, x-amz-checksum-type"
 )
 
@@ -54,13 +54,7 @@ func (c *cors) allows(origin string) bool {
 	if c.any {
 		return true
 	}
-	return origin != "" && slices.ContainsFunc(c.origins, func(o string) bool {
-		before, after, wild := strings.Cut(o, "*")
-		if !wild {
-			return o == origin
-		}
-		return len(origin) >= len(before)+len(after) && strings.HasPrefix(origin, before) && strings.HasSuffix(origin, after)
-	})
+	return origin != "" && slices.ContainsFunc(c.origins, func(o string) bool { return wildcard(o, origin) })
 }
 
 // allow writes the headers that let a page read the response.
@@ -75,8 +69,8 @@ func (c *cors) allow(h http.Header, r *http.Request) {
 	if c.any {
 		origin = "*"
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", c.expose)
+	v := []string{origin, c.expose}
+	h["Access-Control-Allow-Origin"], h["Access-Control-Expose-Headers"] = v[:1:1], v[1:]
 }
 
 // exposeMore adds names to the headers that a page may read.
@@ -91,25 +85,32 @@ func exposeMore(h http.Header, names []string) {
 func (c *cors) preflight(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Add("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
-	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
-	if origin == "" || method == "" {
-		return newError("BadRequest", "A preflight needs the headers Origin and Access-Control-Request-Method.")
+	origin, _, names, err := preflightOf(r)
+	if err != nil {
+		return err
 	}
-	if !c.allows(origin) || !slices.Contains(strings.Split(corsMethods, ", "), method) {
+	if !c.allows(origin) {
 		return newError("AccessForbidden", "")
 	}
 	h.Del("Access-Control-Expose-Headers")
 	h.Set("Access-Control-Allow-Methods", corsMethods)
-	if names := strings.Join(r.Header["Access-Control-Request-Headers"], ", "); names != "" && !strings.ContainsFunc(names, notInHeaderList) {
-		h.Set("Access-Control-Allow-Headers", names)
-	}
+	set(h, "Access-Control-Allow-Headers", strings.Join(names, ", "))
 	h.Set("Access-Control-Max-Age", c.maxAge)
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// notInHeaderList reports whether r cannot stand in a list of header names.
-func notInHeaderList(r rune) bool {
-	return r > '~' || r < ' ' || strings.ContainsRune(`"();:/<>=?@[\]{}`, r)
+// preflightOf returns the origin of a page, the method that it wants to use, and the
+// headers that it wants to send, in lower case.
+func preflightOf(r *http.Request) (origin, method string, names []string, err error) {
+	origin, method = r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
+	switch {
+	case origin == "":
+		return "", "", nil, newError("BadRequest", "Insufficient information. Origin request header needed.")
+	case !slices.Contains(strings.Split(corsMethods, ", "), method):
+		return "", "", nil, newError("BadRequest", "Invalid Access-Control-Request-Method: "+method)
+	}
+	names, err = headerNames(r.Header["Access-Control-Request-Headers"])
+	return origin, method, names, err
 }

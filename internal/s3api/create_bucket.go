@@ -37,7 +37,12 @@ func createBucket(c *call) error {
 	if err := c.view.CreateBucket(c.ctx, c.target.bucket); err != nil {
 		return err
 	}
-	c.w.Header().Set("Location", "/"+c.target.bucket)
+	if err := c.forget(); err != nil {
+		return err
+	}
+	h := c.w.Header()
+	h.Set("Location", "/"+c.target.bucket)
+	h.Set("X-Amz-Bucket-Arn", "arn:aws:s3:::"+c.target.bucket)
 	c.header(http.StatusOK)
 	return nil
 }

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -40,19 +41,34 @@ func deleteObjects(c *call) error {
 	if err != nil {
 		return err
 	}
-	errs := make([]error, len(req.Objects))
+	results := make([]store.Deleted, len(req.Objects))
 	var targets []store.Target
 	var at []int
 	for i, o := range req.Objects {
+		err := &results[i].Err
 		switch {
-		case o.VersionID != "" && o.VersionID != "null", o.ETag != "", o.LastModifiedTime != "", o.Size != "":
-			errs[i] = newError("NotImplemented", "")
+		case o.LastModifiedTime != "", o.Size != "":
+			*err = newError("NotImplemented", "The only condition on an object in the list is its ETag.")
 		case o.Key == "":
-			errs[i] = newError("InvalidArgument", "The key is empty.")
-		default:
-			if errs[i] = checkKey(o.Key); errs[i] == nil {
-				targets, at = append(targets, store.Target{Key: o.Key}), append(at, i)
+			*err = newError("InvalidArgument", "The key is empty.")
+		case o.VersionID != "":
+			*err = checkVersion("VersionId", o.VersionID)
+		}
+		if *err == nil {
+			*err = checkKey(o.Key)
+		}
+		switch {
+		case *err != nil:
+		case o.ETag != "":
+			d, derr := b.Delete(c.ctx, o.Key, &store.DeleteOptions{Version: o.VersionID, IfMatch: etags(o.ETag)})
+			if errors.Is(derr, store.ErrNoBucket) {
+				return derr
 			}
+			if *err = derr; derr == nil {
+				results[i] = *d
+			}
+		default:
+			targets, at = append(targets, store.Target{Key: o.Key, Version: o.VersionID}), append(at, i)
 		}
 	}
 	if len(targets) > 0 {
@@ -61,23 +77,22 @@ func deleteObjects(c *call) error {
 			return err
 		}
 		for i, d := range done {
-			errs[at[i]] = d.Err
+			results[at[i]] = d
 		}
 	}
 	x := newXML()
 	x.root("DeleteResult")
 	for i, o := range req.Objects {
-		if errs[i] == nil {
+		d := &results[i]
+		if d.Err == nil {
 			if !req.Quiet {
-				x.open("Deleted")
-				x.elem("Key", o.Key)
-				x.close("Deleted")
+				x.deleted(o.Key, o.VersionID, d)
 			}
 			continue
 		}
-		e := asError(errs[i], c.op.name)
+		e := asError(d.Err, c.op.name)
 		if e.Status >= 500 && e.Code != "NotImplemented" {
-			c.s.opts.OnError(c.ctx, c.id, errs[i])
+			c.s.opts.OnError(c.ctx, c.id, d.Err)
 		}
 		x.open("Error")
 		x.elem("Key", o.Key)
@@ -88,6 +103,18 @@ func deleteObjects(c *call) error {
 	}
 	x.close("DeleteResult")
 	return c.xml(http.StatusOK, x)
+}
+
+// deleted writes what became of an object, or of a version of it if one was named.
+func (x *xmlWriter) deleted(key, version string, d *store.Deleted) {
+	x.open("Deleted")
+	x.elem("Key", key)
+	x.some("VersionId", version)
+	if d.Marker {
+		x.bool("DeleteMarker", true)
+		x.some("DeleteMarkerVersionId", d.Version)
+	}
+	x.close("Deleted")
 }
 
 // deleteObjectsSomewhere is DeleteObjects without a bucket: some clients lose the

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,7 +15,7 @@ func TestDeleteObjects(t *testing.T) {
 	body := `<?xml version="1.0" encoding="UTF-8"?>
 <Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>false</Quiet>
 	<Object><Key>public/a</Key></Object><Object><Key>public/b&amp;c</Key></Object><Object><Key>public/none</Key></Object>
-	<Object><Key>private/id:bob/x</Key></Object><Object><Key>public/../private/id:bob/x</Key></Object><Object><Key>public/a</Key><VersionId>3</VersionId></Object>
+	<Object><Key>private/id:bob/x</Key></Object><Object><Key>public/../private/id:bob/x</Key></Object><Object><Key>public/a</Key><VersionId>3</VersionId></Object><Object><Key>kept/a</Key><Size>3</Size></Object><Object><Key>kept/a</Key><VersionId>a b</VersionId></Object>
 	<Object><Key></Key></Object><Object><Key>` + strings.Repeat("x", 1025) + `</Key></Object>
 </Delete>`
 	r := w.do("alice", "POST", "/media?delete=", body, "Content-MD5: "+md5sum(body)).is(200)
@@ -22,7 +23,7 @@ func TestDeleteObjects(t *testing.T) {
 	if got := strings.Join((&response{body: deleted}).elements("Key"), " "); got != "public/a public/b&amp;c public/none" {
 		t.Errorf("deleted %q", got)
 	}
-	if got := fmt.Sprint((&response{body: failed}).elements("Code")); got != "[AccessDenied InvalidArgument NotImplemented InvalidArgument KeyTooLongError]" {
+	if got := fmt.Sprint((&response{body: failed}).elements("Code")); got != "[AccessDenied InvalidArgument AccessDenied NotImplemented InvalidArgument InvalidArgument KeyTooLongError]" {
 		t.Errorf("failed %s: %s", got, failed)
 	}
 	if w.content("media", "private/id:bob/x") != "x" || w.content("media", "public/a") != "" {
@@ -51,6 +52,29 @@ func TestDeleteObjects(t *testing.T) {
 	w.do("alice", "POST", "/media?delete", strings.Repeat(" ", maxDeleteBody+1), "X-Amz-Content-Sha256: 00").is(400, "MaxMessageLengthExceeded")
 	full := "<Delete>" + strings.Repeat("<Object><Key>k</Key></Object>", 1000) + "</Delete>"
 	w.do("operator", "POST", "/media?delete", full, "X-Amz-Content-Sha256: 00").is(200)
+}
+
+func TestDeleteObjectsIfMatch(t *testing.T) {
+	w := newWorld(t)
+	for _, k := range []string{"public/a", "public/b", "drop/a"} {
+		w.put("media", k, "x")
+	}
+	tag := w.do("alice", "HEAD", "/media/public/a", "").is(200).header.Get("Etag")
+	var body string
+	for key, tag := range map[string]string{"public/a": tag, "public/b": "other", "public/none": "*", "drop/a": tag} {
+		body += "<Object><Key>" + key + "</Key><ETag>" + tag + "</ETag></Object>"
+	}
+	body = "<Delete>" + body + "</Delete>"
+	r := w.do("alice", "POST", "/media?delete=", body, "Content-MD5: "+md5sum(body)).is(200)
+	deleted, _, _ := strings.Cut(r.body[strings.Index(r.body, "<Deleted>"):], "</Deleted>")
+	codes := r.elements("Code")
+	slices.Sort(codes)
+	if !strings.Contains(deleted, "<Key>public/a</Key>") || fmt.Sprint(codes) != "[AccessDenied NoSuchKey PreconditionFailed]" || strings.Count(r.body, "<Deleted>") != 1 {
+		t.Errorf("got %s", r.body)
+	}
+	if w.content("media", "public/a") != "" || w.content("media", "public/b") == "" || w.content("media", "drop/a") == "" {
+		t.Error("the wrong objects are gone")
+	}
 }
 
 func TestDeleteObjectsWithoutABucket(t *testing.T) {

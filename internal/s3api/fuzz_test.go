@@ -88,6 +88,9 @@ func FuzzSource(f *testing.F) {
 			return
 		}
 		enc := string(appendURL(nil, got.bucket+"/"+got.key))
+		if got.version != "" {
+			enc += "?versionId=" + string(appendURL(nil, got.version))
+		}
 		if again, err := parseSource(enc); err != nil || again != got {
 			t.Errorf("%q is %q, but %q is %q (%v)", s, got, enc, again, err)
 		}

@@ -1,14 +1,25 @@
 package s3api
 
-import "net/http"
+import (
+	"net/http"
 
-// getBucketVersioning says that versions were never switched on.
+	"github.com/cubby-storage/cubby/store"
+)
+
 func getBucketVersioning(c *call) error {
-	if _, err := c.view.StatBucket(c.ctx, c.target.bucket); err != nil {
+	b, err := c.bucket()
+	if err != nil {
+		return err
+	}
+	v, err := b.Versioning(c.ctx)
+	if err != nil {
 		return err
 	}
 	x := newXML()
 	x.root("VersioningConfiguration")
+	if v != store.Unversioned {
+		x.elem("Status", string(v))
+	}
 	x.close("VersioningConfiguration")
 	return c.xml(http.StatusOK, x)
 }

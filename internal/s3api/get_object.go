@@ -24,18 +24,46 @@ func getObject(c *call) error {
 		return c.notRead(b, opts, err)
 	}
 	defer obj.Body.Close()
-	// Who takes the content too slowly must not hold it for ever. A writer that
-	// has no deadlines belongs to a test.
-	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(sendTime(obj.Length)))
+	corked := obj.Length <= small && c.cork()
+	if !corked {
+		// Who takes the content too slowly must not hold it for ever. A writer that
+		// has no deadlines belongs to a test.
+		_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(sendTime(obj.Length)))
+	}
 	c.header(c.describeRange(obj, opts))
 	// The writer must be net/http's own: a body that is a file goes out without
 	// being copied through this program.
 	_, err = io.Copy(c.w, obj.Body)
+	if corked {
+		if e := c.uncork(); err == nil {
+			err = e
+		}
+	}
 	if _, gone := errors.AsType[*net.OpError](err); gone || c.ctx.Err() != nil {
 		return nil // nobody is there to be told
 	}
 	return err
 }
+
+// small is the most bytes of an object that is sent as soon as it is opened, within
+// the time that any answer has.
+const small = 64 << 10
+
+// corker is a ResponseWriter that can send the header together with the content.
+// Cork reports whether it will; Uncork must follow then.
+type corker interface {
+	Cork() bool
+	Uncork() error
+}
+
+// cork has the header of the response wait for the content, if that can be had.
+func (c *call) cork() bool {
+	w, ok := c.w.(corker)
+	return ok && w.Cork()
+}
+
+// uncork sends what was written since cork, which was true.
+func (c *call) uncork() error { return c.w.(corker).Uncork() }
 
 // sendTime is how long the sending of n bytes may take: a minute, and as long as
 // it takes over a line of 16 KiB a second.
@@ -52,9 +80,16 @@ func (c *call) getOptions() (*store.GetOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := &store.GetOptions{Range: parseRange(c.value("range")), Part: part, Conditions: c.conditions()}
-	if part != 0 && c.value("range") != "" {
-		return nil, newError("InvalidRequest", "There may be a Range or a partNumber, but not both.")
+	span := c.value("range")
+	opts := &store.GetOptions{Range: parseRange(span), Part: part, Conditions: c.conditions()}
+	if opts.Version, err = c.version(); err != nil {
+		return nil, err
+	}
+	if opts.SSE.CustomerKey, err = c.customerKey(ownKey); err != nil {
+		return nil, err
+	}
+	if part != 0 && span != "" {
+		return nil, newError("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
 	}
 	return opts, nil
 }
@@ -62,8 +97,11 @@ func (c *call) getOptions() (*store.GetOptions, error) {
 // get opens the object. A range under If-Range is for the state of the object
 // that the caller knows; of another one they get the whole.
 func (c *call) get(b store.Bucket, opts *store.GetOptions) (*store.Object, error) {
-	same := c.value("if-range")
-	if opts.Range == nil || same == "" {
+	same := ""
+	if opts.Range != nil {
+		same = c.value("if-range")
+	}
+	if same == "" {
 		return b.Get(c.ctx, c.target.key, opts)
 	}
 	whole, part := *opts, *opts
@@ -88,26 +126,26 @@ func (c *call) get(b store.Bucket, opts *store.GetOptions) (*store.Object, error
 // describeRange writes the headers of an object of which the response holds what
 // opts asked for, and returns the status.
 func (c *call) describeRange(obj *store.Object, opts *store.GetOptions) int {
-	h := c.w.Header()
 	partial := (opts.Range != nil || opts.Part != 0) && obj.Length > 0
 	c.describe(&obj.Info, !partial)
-	h.Set("Content-Length", itoa(obj.Length))
+	c.put("Content-Length", itoa(obj.Length))
 	if opts.Part != 0 && obj.Parts > 0 {
-		h.Set("X-Amz-Mp-Parts-Count", itoa(obj.Parts))
+		c.put("X-Amz-Mp-Parts-Count", itoa(obj.Parts))
 	}
 	if !partial {
 		return http.StatusOK
 	}
-	h.Set("Content-Range", "bytes "+itoa(obj.Offset)+"-"+itoa(obj.Offset+obj.Length-1)+"/"+itoa(obj.Size))
+	c.put("Content-Range", "bytes "+itoa(obj.Offset)+"-"+itoa(obj.Offset+obj.Length-1)+"/"+itoa(obj.Size))
 	return http.StatusPartialContent
 }
 
 // notRead completes the response for an object that could not be read.
 func (c *call) notRead(b store.Bucket, opts *store.GetOptions, err error) error {
+	same := &store.GetOptions{Version: opts.Version, SSE: opts.SSE}
 	if errors.Is(err, store.ErrRange) {
 		// Who asked for too much needs to know how much there is.
-		if info, err := b.Stat(c.ctx, c.target.key, nil); err == nil {
-			c.w.Header().Set("Content-Range", "bytes */"+itoa(info.Size))
+		if info, err := b.Stat(c.ctx, c.target.key, same); err == nil {
+			c.put("Content-Range", "bytes */"+itoa(info.Size))
 		}
 	}
 	switch {
@@ -116,11 +154,11 @@ func (c *call) notRead(b store.Bucket, opts *store.GetOptions, err error) error 
 	case errors.Is(err, store.ErrNotModified):
 		// A cache needs to know which state has not changed. If it has by now,
 		// it is told nothing.
-		info, err := b.Stat(c.ctx, c.target.key, nil)
+		info, err := b.Stat(c.ctx, c.target.key, same)
 		if err == nil && errors.Is(opts.Check(info), store.ErrNotModified) {
 			c.validators(info)
-			set(c.w.Header(), "Cache-Control", info.CacheControl)
-			set(c.w.Header(), "Expires", info.Expires)
+			c.some("Cache-Control", info.CacheControl)
+			c.some("Expires", info.Expires)
 		}
 		return newError("NotModified", "")
 	}

@@ -15,15 +15,23 @@ var objectAttributes = []string{"ETag", "Checksum", "ObjectParts", "StorageClass
 // there were. Of each one a store keeps nothing, and S3 leaves out the list of
 // parts, too, where it has no checksums of them.
 func getObjectAttributes(c *call) error {
-	asked, err := c.objectAttributes()
-	if err != nil {
-		return err
-	}
 	b, err := c.bucket()
 	if err != nil {
 		return err
 	}
-	info, err := b.Stat(c.ctx, c.target.key, nil)
+	asked, err := c.objectAttributes()
+	if err != nil {
+		return err
+	}
+	opts := new(store.GetOptions)
+	if opts.Version, err = c.version(); err != nil {
+		return err
+	}
+	opts.SSE.CustomerKey, err = c.customerKey(ownKey)
+	if err != nil {
+		return err
+	}
+	info, err := b.Stat(c.ctx, c.target.key, opts)
 	if err != nil {
 		return err
 	}
@@ -58,11 +66,15 @@ func getObjectAttributes(c *call) error {
 
 // objectAttributes returns the attributes that the request names.
 func (c *call) objectAttributes() ([]string, error) {
-	asked := strings.Split(c.value("x-amz-object-attributes"), ",")
+	v := c.value("x-amz-object-attributes")
+	if v == "" {
+		return nil, newError("InvalidRequest", "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
+	}
+	asked := strings.Split(v, ",")
 	for i, name := range asked {
 		asked[i] = strings.TrimSpace(name)
 		if !slices.Contains(objectAttributes, asked[i]) {
-			return nil, newError("InvalidArgument", "x-amz-object-attributes must list some of "+strings.Join(objectAttributes, ", ")+".")
+			return nil, badArgument("x-amz-object-attributes", asked[i], "Invalid attribute name specified.")
 		}
 	}
 	for _, name := range []string{"x-amz-max-parts", "x-amz-part-number-marker"} {

@@ -29,7 +29,7 @@ func (c *call) stat(b store.Bucket, opts *store.GetOptions) (*store.Object, erro
 		}
 		return obj, err
 	}
-	info, err := b.Stat(c.ctx, c.target.key, &store.GetOptions{Conditions: opts.Conditions})
+	info, err := b.Stat(c.ctx, c.target.key, &store.GetOptions{Version: opts.Version, SSE: opts.SSE, Conditions: opts.Conditions})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 func listBuckets(c *call) error {
 	limit, err := c.number("max-buckets", 10_000, 1, 10_000)
 	if err != nil {
-		return err
+		return badArgument("max-buckets", c.query.Get("max-buckets"), "Argument max-buckets must be an integer between 1 and 10000.")
 	}
 	prefix, after := c.query.Get("prefix"), ""
 	if t := c.query.Get("continuation-token"); t != "" {

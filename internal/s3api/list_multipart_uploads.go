@@ -1,6 +1,8 @@
 package s3api
 
 import (
+	"errors"
+	"io/fs"
 	"net/http"
 
 	"github.com/cubby-storage/cubby/store"
@@ -21,6 +23,9 @@ func listMultipartUploads(c *call) error {
 		opts.AfterID = afterID
 	}
 	page, err := b.ListUploads(c.ctx, opts)
+	if errors.Is(err, fs.ErrInvalid) && opts.AfterID != "" {
+		return badArgument("upload-id-marker", afterID, "Invalid uploadId marker")
+	}
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,12 @@ package s3api
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cubby-storage/cubby/internal/gate"
 	"github.com/cubby-storage/cubby/store"
@@ -190,5 +192,59 @@ func TestListPassesOverEmptyPages(t *testing.T) {
 		if r.element("IsTruncated") != "true" {
 			t.Errorf("got %s", r.body)
 		}
+	}
+}
+
+// TestListTakesNoMemory of its own for each entry.
+func TestListTakesNoMemory(t *testing.T) {
+	page := new(store.Page)
+	for i := range 1000 {
+		page.Objects = append(page.Objects, store.Info{Key: fmt.Sprintf("photos & films/%06d.jpg", i), ETag: "d41d8cd98f00b204e9800998ecf8427e", Size: 12345, ModTime: time.Now()})
+	}
+	write := func() *xmlWriter {
+		x := newXML()
+		endList(x, page, "000000000000")
+		return x
+	}
+	write().free()
+	if n := testing.AllocsPerRun(20, func() { write().free() }); n > 20 { // some, where the race detector empties pools
+		t.Errorf("a list of 1000 takes %v pieces of memory", n)
+	}
+}
+
+// TestTimesAreThoseOfThePackageTime for all years that have four digits, and others.
+func TestTimesAreThoseOfThePackageTime(t *testing.T) {
+	for _, at := range []time.Time{
+		{},
+		time.Unix(0, 0), time.Unix(1<<40, 999_999_999), time.Unix(-1<<40, 0), time.Date(2024, 2, 29, 23, 59, 59, 999_000_000, time.FixedZone("", 3600)),
+		time.Date(9999, 12, 31, 23, 59, 59, 1e6, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 10, 8, 7, 6, 5, 4_300_000, time.UTC),
+	} {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(timeFormat); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got, want := string(appendHTTPTime(nil, at)), at.UTC().Format(http.TimeFormat); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for month := range 12 {
+		for day := range 31 {
+			at := time.Date(2026, time.Month(month+1), day+1, month, day, month+day, month*day*1e6, time.UTC)
+			if got, want := string(appendHTTPTime(appendTime(nil, at), at)), at.Format(timeFormat)+at.Format(http.TimeFormat); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	}
+}
+
+func BenchmarkListXML(b *testing.B) {
+	page := &store.Page{Objects: make([]store.Info, 1000)}
+	for i := range page.Objects {
+		page.Objects[i] = store.Info{Key: fmt.Sprintf("photos/%06d.jpg", i), ETag: "d41d8cd98f00b204e9800998ecf8427e", Size: 12345, ModTime: time.Now()}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		x := newXML()
+		endList(x, page, "")
+		x.free()
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/cubby-storage/cubby/store"
 )
@@ -25,14 +27,19 @@ type tagging struct {
 }
 
 func getObjectTagging(c *call) error {
+	version, err := c.version()
+	if err != nil {
+		return err
+	}
 	b, err := c.bucket()
 	if err != nil {
 		return err
 	}
-	tags, err := b.Tags(c.ctx, c.target.key, nil)
+	tags, err := b.Tags(c.ctx, c.target.key, &store.GetOptions{Version: version})
 	if err != nil {
 		return err
 	}
+	set(c.w.Header(), "X-Amz-Version-Id", version)
 	x := newXML()
 	x.root("Tagging")
 	x.open("TagSet")
@@ -84,13 +91,18 @@ func (c *call) setTags(tags map[string]string, status int) error {
 	if err := checkTags(tags); err != nil {
 		return err
 	}
+	version, err := c.version()
+	if err != nil {
+		return err
+	}
 	b, err := c.bucket()
 	if err != nil {
 		return err
 	}
-	if err := b.SetTags(c.ctx, c.target.key, tags, nil); err != nil {
+	if err := b.SetTags(c.ctx, c.target.key, tags, &store.GetOptions{Version: version}); err != nil {
 		return err
 	}
+	set(c.w.Header(), "X-Amz-Version-Id", version)
 	c.header(status)
 	return nil
 }
@@ -100,17 +112,17 @@ func parseTags(s string) (map[string]string, error) {
 	if s == "" {
 		return nil, nil
 	}
+	bad := badArgument("x-amz-tagging", s, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
 	list, err := url.ParseQuery(s)
 	if err != nil {
-		return nil, newError("InvalidArgument", "x-amz-tagging cannot be parsed.")
+		return nil, bad
 	}
 	tags := make(map[string]string)
 	for k, values := range list {
-		for _, v := range values {
-			if err := addTag(tags, k, v); err != nil {
-				return nil, err
-			}
+		if k == "" || len(values) > 1 {
+			return nil, bad
 		}
+		tags[k] = values[0]
 	}
 	return tags, checkTags(tags)
 }
@@ -118,21 +130,34 @@ func parseTags(s string) (map[string]string, error) {
 // addTag adds a tag whose key is new, and that XML can hold.
 func addTag(tags map[string]string, k, v string) error {
 	if _, ok := tags[k]; ok {
-		return newError("InvalidTag", "A key occurs more than once.")
-	}
-	if !printable(k) || !printable(v) {
-		return newError("InvalidTag", "A tag holds a control character.")
+		return newError("InvalidTag", "Cannot provide multiple Tags with the same key").with("TagKey", k)
 	}
 	tags[k] = v
 	return nil
 }
 
+// checkTag reports whether a tag holds only characters that S3 has in tags.
+func checkTag(k, v string) error {
+	wrong := func(r rune) bool {
+		return !unicode.In(r, unicode.L, unicode.N, unicode.Z) && !strings.ContainsRune("_.:/=+-@", r)
+	}
+	switch {
+	case store.CheckTags(map[string]string{k: ""}) != nil, strings.ContainsFunc(k, wrong):
+		return newError("InvalidTag", "The TagKey you have provided is invalid").with("TagKey", k)
+	case store.CheckTags(map[string]string{k: v}) != nil, strings.ContainsFunc(v, wrong):
+		return newError("InvalidTag", "The TagValue you have provided is invalid").with("TagKey", k).with("TagValue", v)
+	}
+	return nil
+}
+
 func checkTags(tags map[string]string) error {
 	if len(tags) > store.MaxTags {
-		return newError("BadRequest", "An object may have at most "+itoa(store.MaxTags)+" tags.")
+		return newError("BadRequest", "Object tags cannot be greater than "+itoa(store.MaxTags))
 	}
-	if err := store.CheckTags(tags); err != nil {
-		return &Error{Code: "InvalidTag", Err: err}
+	for k, v := range tags {
+		if err := checkTag(k, v); err != nil {
+			return err
+		}
 	}
 	return nil
 }

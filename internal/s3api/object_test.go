@@ -184,9 +184,9 @@ func TestOverrides(t *testing.T) {
 func TestTags(t *testing.T) {
 	w := newWorld(t)
 	w.put("media", "public/x", "x")
-	w.do("alice", "PUT", "/media/public/x?tagging", `<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TagSet><Tag><Key>b</Key><Value>2 &amp; 3</Value></Tag><Tag><Key>a</Key><Value/></Tag></TagSet></Tagging>`).is(200)
+	w.do("alice", "PUT", "/media/public/x?tagging", `<Tagging xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><TagSet><Tag><Key>b</Key><Value>2 + 3</Value></Tag><Tag><Key>a</Key><Value/></Tag></TagSet></Tagging>`).is(200)
 	r := w.do("guest", "GET", "/media/public/x?tagging", "").is(200)
-	if got := strings.Join(r.elements("Key"), " ") + " " + strings.Join(r.elements("Value"), " "); got != "a b  2 &amp; 3" {
+	if got := strings.Join(r.elements("Key"), " ") + " " + strings.Join(r.elements("Value"), " "); got != "a b  2 + 3" {
 		t.Errorf("got %q", got)
 	}
 	w.do("guest", "PUT", "/media/public/x?tagging", "<Tagging><TagSet/></Tagging>").is(403, "AccessDenied")
@@ -383,4 +383,15 @@ func TestBodyReachesTheWriterUnwrapped(t *testing.T) {
 	if got.n != 1<<20 {
 		t.Errorf("%d bytes went through ReadFrom of net/http's writer", got.n)
 	}
+}
+
+// TestNamesOfUserMetadata are those of headers, also where a query brings them: they
+// are sent as headers, and listed in one.
+func TestNamesOfUserMetadata(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"a%2C*", "a%20b", "a%3A", "%C3%A9", "a(b)"} {
+		w.do("alice", "PUT", "/media/public/x?x-amz-meta-"+name+"=v", "hostile").is(400, "InvalidArgument")
+	}
+	w.do("alice", "PUT", "/media/public/x?x-amz-meta-a_b.c=v", "content").is(200)
+	w.do("alice", "GET", "/media/public/x", "").is(200).has("x-amz-meta-a_b.c", "v")
 }

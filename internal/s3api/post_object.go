@@ -31,6 +31,11 @@ func postObject(c *call) error {
 	if err != nil {
 		return err
 	}
+	if acl, ok := f.fields["acl"]; ok {
+		if err := c.checkACL(acl); err != nil {
+			return err
+		}
+	}
 	c.r = c.r.WithContext(c.ctx)
 	c.r.Header = h
 	a, err := c.attributes()
@@ -42,11 +47,15 @@ func postObject(c *call) error {
 	if err := c.digests(t); err != nil {
 		return err
 	}
+	sse, err := c.sse()
+	if err != nil {
+		return err
+	}
 	b, err := c.bucket()
 	if err != nil {
 		return err
 	}
-	info, err := b.Put(c.ctx, c.target.key, t.r, &store.PutOptions{Attributes: a, Tags: tags, MD5: t.md5, Checksums: t.sums, Algorithm: t.algorithm})
+	info, err := b.Put(c.ctx, c.target.key, t.r, &store.PutOptions{Attributes: a, Tags: tags, MD5: t.md5, Checksums: t.sums, Algorithm: t.algorithm, SSE: sse})
 	if err != nil {
 		if cause := file.failed.Load(); cause != nil {
 			return *cause
@@ -101,16 +110,15 @@ func (f *form) header() (http.Header, error) {
 			continue
 		case isMeta && !isToken(meta):
 			return nil, newError("InvalidArgument", "This cannot be the name of user metadata: "+meta)
-		case isMeta, slices.Contains(headerFields, name), slices.Contains(contentHeaders, name), name == "x-amz-storage-class" && v == "STANDARD":
+		case isMeta, slices.Contains(headerFields, name), slices.Contains(contentHeaders, name), slices.Contains(sseHeaders, name), name == "x-amz-storage-class" && v == "STANDARD":
+		case isChecksumValue(name):
+			return nil, unknownChecksum(name)
 		case isAmz(name), strings.HasPrefix(name, "if-"), name == "redirect":
 			return nil, newError("NotImplemented", "This field, or this value of it, is not implemented: "+name)
 		default:
 			continue
 		}
 		h[http.CanonicalHeaderKey(name)] = []string{v}
-	}
-	if v, ok := f.fields["acl"]; ok && v != "private" {
-		return nil, newError("NotImplemented", "The only acl is private.")
 	}
 	return h, nil
 }
@@ -163,7 +171,8 @@ func (f *form) answer() (*postAnswer, error) {
 func (c *call) posted(info *store.Info, a *postAnswer) error {
 	h := c.w.Header()
 	h.Set("ETag", quote(info.ETag))
-	set(h, "X-Amz-Version-Id", info.Version)
+	c.tellVersion(info)
+	setSSE(h, &info.SSE)
 	setChecksums(h, &info.Checksums)
 	if u := a.redirect; u != nil {
 		q := url.Values{"bucket": {c.target.bucket}, "key": {c.target.key}, "etag": {quote(info.ETag)}}
@@ -183,7 +192,7 @@ func (c *call) posted(info *store.Info, a *postAnswer) error {
 		return nil
 	}
 	x := newXML()
-	x.open("PostResponse")
+	x.root("PostResponse")
 	x.elem("Location", location)
 	x.elem("Bucket", c.target.bucket)
 	x.elem("Key", c.target.key)

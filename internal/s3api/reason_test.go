@@ -52,7 +52,7 @@ func TestRequestIDIsEverywhere(t *testing.T) {
 		{"", "OPTIONS", "/media/public/x", 400, false},
 		{"guest", "GET", "/media/%ff", 400, false},
 		{"guest", "GET", "/media/public/x?prefix=%zz", 400, false},
-		{"guest", "PUT", "/media?acl", 501, false},
+		{"guest", "PUT", "/media?analytics", 501, false},
 	} {
 		observed = nil
 		r := w.do(c.user, c.method, c.uri, "").is(c.status)
@@ -163,7 +163,7 @@ func TestReasonIsForThoseWhoMayKnow(t *testing.T) {
 	for _, r := range []*response{
 		w.do("alice", "HEAD", "/media/secret/x", ""),
 		w.do("alice", "GET", "/media/public/none", ""),
-		w.do("alice", "GET", "/media?acl", ""),
+		w.do("alice", "GET", "/media?analytics", ""),
 		w.do("", "GET", "/media/secret/x", ""),
 		w.do("alice", "GET", "/media/public/x", "", "X-Amz-Expected-Bucket-Owner: 210987654321"),
 		w.do("alice", "POST", "/media?delete", deletion, "X-Amz-Content-Sha256: 00"),

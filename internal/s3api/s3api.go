@@ -24,6 +24,17 @@
 // happens on the way to it knows the id by [RequestID], so that it can be told
 // later why a request was denied. The caller is told that only by Options.Explain.
 //
+// # Settings of buckets
+//
+// Operators may give a bucket CORS rules of its own; until then those of the server
+// hold for it. Other settings that clients read get the answer of S3 for what nobody
+// has set, and cannot be set.
+//
+// # Keys of customers
+//
+// A key for encryption (SSE-C) is taken only from a header, and over a connection that
+// nobody else can read. It goes to the store and nowhere else.
+//
 // # Lists
 //
 // Text that XML cannot hold, such as control characters in a key, shows as U+FFFD
@@ -32,12 +43,12 @@ package s3api
 
 import (
 	"context"
-	"encoding/hex"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync"
 
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/internal/gate"
@@ -73,8 +84,15 @@ type Options struct {
 	ServerName string
 	// MaxBody is the most bytes of content in one request; 0 means store.MaxPartSize.
 	MaxBody int64
-	// CORS says which web pages may use the server; nil means all.
+	// CORS says which web pages may use the server; nil means all. It holds for
+	// buckets that have no rules of their own.
 	CORS *CORS
+	// Documents keeps the settings that operators give a bucket; nil means that they
+	// can give none.
+	Documents Documents
+	// PlainKeys lets customers' keys (SSE-C) come over connections that others might
+	// read. Otherwise they need TLS, or a caller on the same machine.
+	PlainKeys bool
 	// OnError, if not nil, is told of what failed for no fault of the caller.
 	OnError func(ctx context.Context, requestID string, err error)
 	// Explain, if not nil, says why c was denied something. The text goes to c, in
@@ -85,9 +103,10 @@ type Options struct {
 
 // server is the handler.
 type server struct {
-	g    *gate.Gate
-	opts Options
-	cors *cors
+	g      *gate.Gate
+	opts   Options
+	cors   *cors
+	shared sync.Map // the *parsedCORS of buckets that have rules of their own
 }
 
 // New returns the handler for the buckets behind g.
@@ -124,21 +143,34 @@ func or[T comparable](v, def T) T {
 
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{s: s, w: w, r: r, id: requestID()}
-	c.ctx = context.WithValue(r.Context(), callKey{}, c)
-	h := w.Header()
-	h.Set("Server", s.opts.ServerName)
-	h.Set("X-Amz-Request-Id", c.id)
-	h.Set("X-Amz-Id-2", requestID()+requestID())
-	protect(h)
-	s.cors.allow(h, r)
-	if r.Method == http.MethodOptions {
-		if err := s.cors.preflight(w, r); err != nil {
-			c.fail(err)
+	c := &call{s: s, w: w, r: r, h: w.Header()}
+	c.Context = r.Context()
+	c.ctx = c
+	ids := requestIDs()
+	c.id = ids[:idSize]
+	c.put("Server", s.opts.ServerName)
+	c.put("X-Amz-Request-Id", c.id)
+	c.put("X-Amz-Id-2", ids[idSize:])
+	c.protect()
+	var err error
+	c.target, err = s.target(r)
+	switch c.cors = s.corsOf(c.target.bucket); {
+	case r.Method == http.MethodOptions && c.cors != nil:
+		err = c.cors.preflight(w, r)
+	case r.Method == http.MethodOptions:
+		s.cors.allow(c.h, r)
+		err = s.cors.preflight(w, r)
+	default:
+		if c.cors != nil {
+			c.cors.allow(c.h, r)
+		} else {
+			s.cors.allow(c.h, r)
 		}
-		return
+		if err == nil {
+			err = c.serve()
+		}
 	}
-	if err := c.serve(); err != nil {
+	if err != nil {
 		c.fail(err)
 	}
 }
@@ -155,24 +187,37 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// requestID returns a fresh id. It has to be unique, not secret.
-func requestID() string {
-	var b [8]byte
-	n := rand.Uint64()
+// idSize is the length of a request's id.
+const idSize = 16
+
+// requestIDs returns a fresh id, and one of twice its size behind it. They have to be
+// unique, not secret.
+func requestIDs() string {
+	const digits = "0123456789ABCDEF"
+	var b [3 * idSize]byte
+	var n uint64
 	for i := range b {
-		b[i] = byte(n >> (8 * i))
+		if i%idSize == 0 {
+			n = rand.Uint64()
+		}
+		b[i] = digits[n&15]
+		n >>= 4
 	}
-	return strings.ToUpper(hex.EncodeToString(b[:]))
+	return string(b[:])
 }
 
-// call is one request on its way through the handler.
+// call is one request on its way through the handler. It is the context of all that
+// is done for the request, too: that takes no memory of its own.
 type call struct {
+	context.Context
 	s      *server
 	w      http.ResponseWriter
 	r      *http.Request
+	h      http.Header // of the response
 	ctx    context.Context
 	id     string
 	target target
+	cors   *corsRules // those of the bucket, or nil
 	op     *operation
 	form   *form // what the request holds if it is a browser form
 	query  url.Values
@@ -180,14 +225,40 @@ type call struct {
 	caller *Caller
 	view   *gate.View
 	wrote  bool // the header of the response is sent
+
+	values [16]string // of h
+	n      int        // how many of them are used
+}
+
+// Value returns the call for the key of calls, so that [RequestID] finds it.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// put sets a header of the response, whose name is in canonical form. The value is in
+// the call: to give each header memory of its own costs as much as all else with them.
+func (c *call) put(name, value string) {
+	if c.n == len(c.values) {
+		c.h[name] = []string{value}
+		return
+	}
+	c.values[c.n] = value
+	c.n++
+	c.h[name] = c.values[c.n-1 : c.n : c.n]
+}
+
+// some is put unless value is "".
+func (c *call) some(name, value string) {
+	if value != "" {
+		c.put(name, value)
+	}
 }
 
 // serve takes the request through all stages.
 func (c *call) serve() error {
-	var err error
-	if c.target, err = c.s.target(c.r); err != nil {
-		return err
-	}
 	if err := c.authenticate(); err != nil {
 		return err
 	}
@@ -307,11 +378,17 @@ func (c *call) header(status int) {
 
 // xml sends x as the response.
 func (c *call) xml(status int, x *xmlWriter) error {
-	h := c.w.Header()
-	h.Set("Content-Type", "application/xml")
-	h.Set("Content-Length", itoa(len(x.b)))
+	c.put("Content-Type", "application/xml")
+	c.put("Content-Length", itoa(len(x.b)))
+	corked := c.cork()
 	c.header(status)
-	c.w.Write(x.b) // an error means that the caller has gone
+	// An error means that the caller has gone. HTTP/2 may still hold on to x then.
+	if _, err := c.w.Write(x.b); err == nil {
+		x.free()
+	}
+	if corked {
+		_ = c.uncork()
+	}
 	return nil
 }
 
@@ -321,12 +398,19 @@ func (c *call) fail(err error) {
 	if c.op != nil {
 		op = c.op.name
 	}
+	if errors.Is(err, store.ErrWrongKey) && !c.asksFor(ownKey) && !c.asksFor(sourceKey) {
+		err = &Error{Code: "KMS.NotFoundException", Err: err}
+	}
 	e := asError(err, op)
 	if e.Status >= 500 && e.Code != "NotImplemented" {
 		c.s.opts.OnError(c.ctx, c.id, err)
 	}
 	if c.wrote {
 		return // the content ends early, and net/http closes the connection
+	}
+	c.tellMarker(err)
+	if e.Status == http.StatusServiceUnavailable {
+		c.w.Header().Set("Retry-After", "1")
 	}
 	if c.r.Method == http.MethodHead || e.Status == http.StatusNotModified {
 		c.header(e.Status)

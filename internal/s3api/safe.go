@@ -11,10 +11,10 @@ import (
 // as anything that a browser might take for it.
 
 // protect writes the headers that every response has.
-func protect(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", sandbox)
-	h.Set("Referrer-Policy", "no-referrer")
+func (c *call) protect() {
+	c.put("X-Content-Type-Options", "nosniff")
+	c.put("Content-Security-Policy", sandbox)
+	c.put("Referrer-Policy", "no-referrer")
 }
 
 const (

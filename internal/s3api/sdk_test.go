@@ -219,7 +219,7 @@ func testSDK(t *testing.T, alice, bob, operator *s3.Client) {
 	}
 	_, err = operator.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: aws.String("new-bucket")})
 	must(err)
-	if _, err = operator.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: media}); !isCode(err, "NotImplemented") {
+	if _, err = operator.ListBucketInventoryConfigurations(ctx, &s3.ListBucketInventoryConfigurationsInput{Bucket: media}); !isCode(err, "NotImplemented") {
 		t.Errorf("got %v", err)
 	}
 }

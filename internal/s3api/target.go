@@ -94,8 +94,11 @@ func HostName(host string) string {
 // hosts the longest one counts.
 func bucketOfHost(host string, hosts []string) string {
 	host = HostName(host)
-	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return ""
+	// A name is not parsed as an address: the error that comes of it costs much.
+	if n := len(host); n > 0 && (strings.Contains(host, ":") || '0' <= host[n-1] && host[n-1] <= '9') {
+		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+			return ""
+		}
 	}
 	rest, longest := "", ""
 	for _, h := range hosts {

@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +17,8 @@ import (
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/internal/gate"
 	"github.com/cubby-storage/cubby/internal/sigv4"
+	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 	"github.com/cubby-storage/cubby/store/memstore"
 )
 
@@ -23,6 +27,8 @@ public/*                 guest read   authenticated read,write,delete
 protected/{entity_id}/*  authenticated read   owner read,write,delete
 private/{entity_id}/*    owner read,write,delete
 drop/*                   authenticated write
+kept/*                   authenticated read,write,delete,versions
+blind/*                  authenticated get,write,delete
 `
 
 // world is a server in memory, and what its gate was asked.
@@ -31,16 +37,26 @@ type world struct {
 	h       http.Handler
 	gate    *gate.Gate
 	service *memstore.Store
+	docs    documents
 	failed  []error
 
 	mu     sync.Mutex
 	checks []gate.Check
 }
 
-// newWorld returns a world with the buckets "media" and "other", under the same rules.
+// newWorld returns a world with the buckets "media" and "other", under the same rules,
+// and with keys to encrypt by: for aws:kms one called "default".
 func newWorld(t *testing.T, change ...func(*Options)) *world {
 	t.Helper()
-	w := &world{t: t, service: memstore.New()}
+	return newWorldOver(t, func(s *memstore.Store) store.Service { return s }, change...)
+}
+
+// newWorldOver is newWorld with what wrap makes of the store.
+func newWorldOver(t *testing.T, wrap func(*memstore.Store) store.Service, change ...func(*Options)) *world {
+	t.Helper()
+	w := &world{t: t, service: &memstore.Store{Options: memstore.Options{Keys: &crypt.Keys{
+		Server: crypt.NewLocal(slices.Values([][32]byte{{1}})), Named: crypt.NewLocal(slices.Values([][32]byte{{2}})),
+	}}}, docs: documents{}}
 	policies := make(map[string]*access.Policy)
 	for _, name := range []string{"media", "other"} {
 		if err := w.service.CreateBucket(t.Context(), name); err != nil {
@@ -52,7 +68,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 		}
 		policies[name] = p
 	}
-	w.gate = gate.New(w.service, policies, &gate.Options{Observe: func(_ context.Context, c gate.Check) {
+	w.gate = gate.New(wrap(w.service), policies, &gate.Options{Observe: func(_ context.Context, c gate.Check) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.checks = append(w.checks, c)
@@ -60,6 +76,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	opts := &Options{
 		Authenticate: w.authenticate,
 		OwnerID:      "123456789012",
+		Documents:    w.docs,
 		OnError:      func(_ context.Context, _ string, err error) { w.failed = append(w.failed, err) },
 	}
 	for _, f := range change {
@@ -67,6 +84,21 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	}
 	w.h = New(w.gate, opts)
 	return w
+}
+
+// documents keeps the settings of buckets, by bucket and name.
+type documents map[[2]string]string
+
+func (d documents) Document(bucket, name string) string { return d[[2]string{bucket, name}] }
+
+func (d documents) SetDocument(_ context.Context, bucket, name, text string) error {
+	d[[2]string{bucket, name}] = text
+	return nil
+}
+
+func (d documents) Forget(_ context.Context, bucket string) error {
+	maps.DeleteFunc(d, func(k [2]string, _ string) bool { return k[0] == bucket })
+	return nil
 }
 
 // authenticate believes the header User: a name, "guest" or "operator". The
@@ -127,6 +159,13 @@ func (w *world) do(user, method, uri, body string, headers ...string) *response 
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, uri, err)
 	}
+	r.RemoteAddr = "127.0.0.1:40000"
+	for _, h := range headers {
+		if addr, ok := strings.CutPrefix(h, "Remote: "); ok {
+			r.RemoteAddr = addr
+			r.Header.Del("Remote")
+		}
+	}
 	rec := httptest.NewRecorder()
 	w.h.ServeHTTP(rec, r.WithContext(w.t.Context()))
 	return &response{w.t, cmp.Or(user, "unsigned") + " " + method + " " + uri, rec.Code, rec.Result().Header, rec.Body.String()}
@@ -138,6 +177,15 @@ func (r *response) is(status int, code ...string) *response {
 	got := r.element("Code")
 	if r.status != status || len(code) > 0 && got != code[0] {
 		r.t.Errorf("%s: got %d %s, want %d %v\n%s", r.what, r.status, got, status, code, r.body)
+	}
+	return r
+}
+
+// says checks that text is in the body of the response.
+func (r *response) says(text string) *response {
+	r.t.Helper()
+	if !strings.Contains(r.body, text) {
+		r.t.Errorf("%s: got %s, want %s", r.what, r.body, text)
 	}
 	return r
 }

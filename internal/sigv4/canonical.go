@@ -17,10 +17,13 @@ type scratch struct {
 	headers [][]string // the values of the signed headers
 	request []byte     // the canonical request
 	text    []byte     // the string to sign
+	host    [1]string  // the values of headers that are not among those of the request
+	length  [1]string
 }
 
 func (s *scratch) reset() {
 	s.auth = queryAuth{}
+	s.host, s.length = [1]string{}, [1]string{}
 	clear(s.pairs)
 	clear(s.headers)
 	s.pairs, s.headers, s.request, s.text = s.pairs[:0], s.headers[:0], s.request[:0], s.text[:0]
@@ -35,7 +38,7 @@ func (s *scratch) reset() {
 // and change what the request does.
 func (s *scratch) collect(r *http.Request, signed []string) error {
 	s.headers = slices.Grow(s.headers, len(signed))[:len(signed)] // all nil, see reset
-	unsigned := ""
+	var unsigned []string
 	for name, values := range r.Header {
 		i := indexFold(signed, name)
 		switch {
@@ -44,23 +47,23 @@ func (s *scratch) collect(r *http.Request, signed []string) error {
 		case i >= 0:
 			s.headers[i] = values
 		case hasAmzPrefix(name):
-			// The first by name, since the order of a map changes.
-			if name = strings.ToLower(name); unsigned == "" || name < unsigned {
-				unsigned = name
-			}
+			unsigned = append(unsigned, strings.ToLower(name))
 		}
 	}
-	if unsigned != "" {
-		return errorf(AccessDenied, "There were headers present in the request which were not signed: %s", unsigned)
+	if unsigned != nil {
+		slices.Sort(unsigned)
+		return errorf(AccessDenied, "There were headers present in the request which were not signed").with("HeadersNotSigned", strings.Join(unsigned, ", "))
 	}
 	// What net/http takes out of the header.
 	for i, name := range signed {
 		switch name {
 		case "host":
-			s.headers[i] = []string{r.Host}
+			s.host[0] = r.Host
+			s.headers[i] = s.host[:]
 		case "content-length":
 			if r.ContentLength >= 0 {
-				s.headers[i] = []string{strconv.FormatInt(r.ContentLength, 10)}
+				s.length[0] = strconv.FormatInt(r.ContentLength, 10)
+				s.headers[i] = s.length[:]
 			}
 		case "transfer-encoding":
 			if s.headers[i] == nil {
@@ -140,6 +143,29 @@ func (s *scratch) canonical(r *http.Request, c *claim, payload string) error {
 	b = append(b, '\n')
 	s.request = append(b, payload...)
 	return nil
+}
+
+// redact builds the canonical request anew, without the keys of customers.
+func (s *scratch) redact(r *http.Request, c *claim, payload string) error {
+	const redacted = "REDACTED"
+	for i, name := range c.signed {
+		if isCustomerKey(name) {
+			s.headers[i] = []string{redacted}
+		}
+	}
+	for i := range s.pairs {
+		if isCustomerKey(s.pairs[i].name) {
+			s.pairs[i].value = redacted
+		}
+	}
+	s.request = s.request[:0]
+	return s.canonical(r, c, payload)
+}
+
+// isCustomerKey reports whether the header or parameter of that name brings the key of
+// a customer, for an object or for the source of a copy.
+func isCustomerKey(name string) bool {
+	return strings.HasSuffix(strings.ToLower(name), "server-side-encryption-customer-key")
 }
 
 // stringToSign builds the string that the signature of the canonical request

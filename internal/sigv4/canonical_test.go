@@ -120,16 +120,16 @@ func TestParseCredential(t *testing.T) {
 		{"AK/20261121/a/b/s3/aws4_request/s3/aws4_request", "AK", "a/b/s3/aws4_request", "s3"},
 		{"AK/20261121/é,=;#/s3/aws4_request", "AK", "é,=;#", "s3"},
 	} {
-		c, ok := parseCredential(test.in)
-		if !ok || c.id != test.id || c.region != test.region || c.service != test.service || c.date != "20261121" || c.id+"/"+c.scope != test.in {
-			t.Errorf("%s: got %+v, %t", test.in, c, ok)
+		c, wrong := new(Verifier).parseCredential(test.in)
+		if wrong != "" || c.id != test.id || c.region != test.region || c.service != test.service || c.date != "20261121" || c.id+"/"+c.scope != test.in {
+			t.Errorf("%s: got %+v, %s", test.in, c, wrong)
 		}
 	}
 	for _, in := range []string{
 		"", "/", "AK", "AK/20261121", "AK/20261121/s3/aws4_request", "/20261121/r/s3/aws4_request", "AK/2026112/r/s3/aws4_request",
 		"AK/2026112x/r/s3/aws4_request", "AK/20261121/r//aws4_request", "AK/20261121/r/s3/aws4_request/", "AK/20261121/r\n/s3/aws4_request",
 	} {
-		if c, ok := parseCredential(in); ok {
+		if c, wrong := new(Verifier).parseCredential(in); wrong == "" {
 			t.Errorf("%q: got %+v", in, c)
 		}
 	}
@@ -142,23 +142,23 @@ func TestParseAuthorization(t *testing.T) {
 		"AWS4-HMAC-SHA256 Credential=" + scope + ",SignedHeaders=host;range,Signature=ab",
 		"AWS4-HMAC-SHA256  Signature=ab , SignedHeaders=host;range,\tCredential=" + scope,
 	} {
-		c, err := parseAuthorization(in)
+		c, err := new(Verifier).parseAuthorization(in)
 		if err != nil || c.id != "AK" || c.region != "r" || c.list != "host;range" || c.signature != "ab" {
 			t.Errorf("%s: got %+v, %v", in, c, err)
 		}
 	}
-	c, err := parseAuthorization("AWS4-HMAC-SHA256 Credential=AK/20261121/a, b,c/s3/aws4_request, SignedHeaders=host, Signature=ab")
+	c, err := new(Verifier).parseAuthorization("AWS4-HMAC-SHA256 Credential=AK/20261121/a, b,c/s3/aws4_request, SignedHeaders=host, Signature=ab")
 	if err != nil || c.region != "a, b,c" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	for _, in := range []string{
-		"AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 ,,,",
+		"AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 ,,,",
 		"AWS4-HMAC-SHA256 Credential=" + scope + ", SignedHeaders=host;b;a;b, Signature=ab",
 		"AWS4-HMAC-SHA256 Credential=" + scope + ", SignedHeaders=host, x, Signature=ab",
 		"AWS4-HMAC-SHA256 Credential=" + scope + ", SignedHeaders=host, Signature=ab,",
 		"AWS4-HMAC-SHA256 Credential=" + scope + ", SignedHeaders=host, Signature=ab, Other=1",
 	} {
-		_, err := parseAuthorization(in)
+		_, err := new(Verifier).parseAuthorization(in)
 		refused(t, err, AuthorizationHeaderMalformed)
 	}
 }

@@ -123,7 +123,7 @@ func (b *chunkedBody) next() error {
 	}
 	switch {
 	case n > uint64(b.left):
-		return malformed("there is more content than x-amz-decoded-content-length says")
+		return incomplete(errMore)
 	case n == 0 && b.left > 0:
 		return incomplete(nil)
 	}
@@ -160,14 +160,14 @@ func (b *chunkedBody) finish() error {
 	case err != nil:
 		return bodyError(err)
 	case len(rest) > maxTrailer:
-		return malformed("the trailer is too long, or something follows it")
+		return badTrailer("it is too long, or something follows it")
 	case len(rest) == 0:
-		return incomplete(nil)
+		return malformed("it ends before its trailer")
 	}
-	// The trailer ends with an empty line; if there is none, that is all. Some clients end its other lines
-	// with LF alone, or put empty lines between them.
+	// The trailer ends with an empty line; if there is none, that is all. Some clients
+	// end its other lines with LF alone, or put empty lines between them.
 	text, ok := bytes.CutSuffix(rest, []byte("\r\n"))
-	if !ok || len(text) > 0 && (len(b.names) == 0 || text[len(text)-1] != '\n') {
+	if !ok || len(text) > 0 && (text[len(text)-1] != '\n' || len(b.names) == 0 && len(bytes.TrimSpace(text)) == 0) {
 		return malformed("the trailer does not end with an empty line")
 	}
 
@@ -183,22 +183,22 @@ func (b *chunkedBody) finish() error {
 		name, value = strings.ToLower(name), strings.Trim(value, " \t")
 		switch {
 		case !ok || len(line) > maxChunkLine || !isHeaderValue(value):
-			return malformed("the trailer has a line that is not a header")
+			return badTrailer("a line is not a header")
 		case signature != "":
-			return malformed("something follows the signature of the trailer")
+			return badTrailer("something follows its signature")
 		case name == trailerSignature && b.signer != nil && b.signer.trailer:
 			signature = value
 			continue
 		}
 		key := http.CanonicalHeaderKey(name)
 		if !slices.Contains(b.names, name) || header[key] != nil {
-			return malformed("the trailer has a header that was not announced, or has one twice")
+			return badTrailer("a header was not announced, or occurs twice")
 		}
 		header[key] = []string{value}
 		signed = append(signed, name+":"+value+"\n"...)
 	}
 	if len(header) != len(b.names) {
-		return malformed("the trailer lacks a header that was announced")
+		return badTrailer("a header that was announced is not there")
 	}
 	if b.signer != nil && b.signer.trailer && !b.signer.trailers(signed, signature) {
 		return wrongSignature("the trailer")
@@ -231,8 +231,22 @@ func isHeaderValue(s string) bool {
 	return true
 }
 
-func malformed(message string) *Error {
-	return errorf(InvalidRequest, "the aws-chunked body is malformed: %s", message)
+// errMore says that there is more content than x-amz-decoded-content-length says.
+var errMore = errors.New("there is more content than announced")
+
+// malformed is the error for a body that is not aws-chunked. To S3 it ends where
+// it stops being that.
+func malformed(why string) *Error {
+	return &Error{Code: IncompleteBody, Message: "The request body terminated unexpectedly", Err: errors.New("aws-chunked: " + why)}
+}
+
+// badTrailer is the error for a trailer that is not as it was announced.
+func badTrailer(why string) *Error {
+	return &Error{
+		Code:    MalformedTrailerError,
+		Message: "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+		Err:     errors.New("trailer: " + why),
+	}
 }
 
 func wrongSignature(what string) *Error {
@@ -242,7 +256,9 @@ func wrongSignature(what string) *Error {
 // bodyError says that a body ended early, or returns the error of the body.
 func bodyError(err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return incomplete(err)
+		e := malformed("")
+		e.Err = io.ErrUnexpectedEOF
+		return e
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -21,29 +22,41 @@ type credential struct {
 
 // parseCredential parses ID/DATE/REGION/SERVICE/aws4_request. Some clients are
 // led to our address by a region that holds a host, so it may have any
-// character, '/' too: the other fields are taken from both ends.
-func parseCredential(s string) (credential, bool) {
-	var c credential
-	if len(s) > maxCredential || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return c, false
+// character, '/' too: the other fields are taken from both ends. If s is not
+// what v accepts, wrong says why, in the words of S3.
+func (v *Verifier) parseCredential(s string) (c credential, wrong string) {
+	const form = `the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".`
+	if len(s) > maxCredential || hasControl(s) || strings.Count(s, "/") < 4 {
+		return c, form
 	}
-	id, scope, ok := strings.Cut(s, "/")
-	if !ok || id == "" {
-		return c, false
-	}
-	rest, ok := strings.CutSuffix(scope, "/aws4_request")
-	if !ok {
-		return c, false
-	}
-	date, rest, ok := strings.Cut(rest, "/")
-	if !ok || !isDate(date) {
-		return c, false
-	}
+	id, scope, _ := strings.Cut(s, "/")
+	date, rest, _ := strings.Cut(scope, "/")
+	end := strings.LastIndexByte(rest, '/')
+	terminal, rest := rest[end+1:], rest[:end]
 	i := strings.LastIndexByte(rest, '/')
-	if i < 0 || i+1 == len(rest) {
-		return c, false
+	service := rest[i+1:]
+	switch {
+	case id == "" || service == "":
+		return c, form
+	case terminal != "aws4_request" && strings.Count(s, "/") > 4:
+		return c, form
+	case terminal != "aws4_request":
+		return c, fmt.Sprintf("incorrect terminal %q. This endpoint uses \"aws4_request\".", terminal)
+	case !v.accepts(service):
+		return c, fmt.Sprintf("incorrect service %q. This endpoint belongs to \"s3\".", service)
+	case !isDate(date):
+		return c, fmt.Sprintf("incorrect date format %q. This date in the credential must be in the format \"yyyyMMdd\".", date)
 	}
-	return credential{id: id, date: date, region: rest[:i], service: rest[i+1:], scope: scope}, true
+	return credential{id: id, date: date, region: rest[:i], service: service, scope: scope}, ""
+}
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 func isDate(s string) bool {
@@ -57,22 +70,26 @@ func isDate(s string) bool {
 
 // parseAuthorization parses the value of an Authorization header. Its fields
 // may stand in any order, but only once.
-func parseAuthorization(s string) (*claim, error) {
-	scheme, rest, _ := strings.Cut(s, " ")
+func (v *Verifier) parseAuthorization(s string) (*claim, error) {
+	scheme, rest, space := strings.Cut(s, " ")
 	switch {
+	case !space:
+		return nil, errorf(InvalidArgument, "Authorization header is invalid -- one and only one ' ' (space) required.").
+			with("ArgumentName", "Authorization").with("ArgumentValue", s)
 	case scheme == algorithm:
 	case scheme == "AWS":
-		return nil, errorf(InvalidRequest, "this way of signing is not supported; use "+algorithm)
+		return nil, errorf(InvalidRequest, otherMechanism)
 	case strings.HasPrefix(scheme, "AWS4-"):
 		return nil, errorf(NotImplemented, "this signing algorithm is not supported; use "+algorithm)
 	default:
-		return nil, errorf(InvalidArgument, "this type of authorization is not supported; use "+algorithm)
+		return nil, errorf(InvalidArgument, "Unsupported Authorization Type").with("ArgumentName", "Authorization").with("ArgumentValue", scheme)
 	}
 
 	names := [...]string{"Credential=", "SignedHeaders=", "Signature="}
 	var values [len(names)]string
 	var seen [len(names)]bool
 	last := -1 // the field that is being read
+	unknown, strange, pieces := "", false, 0
 	rest = "," + rest
 	for rest != "" {
 		piece := rest[1:]
@@ -81,6 +98,7 @@ func parseAuthorization(s string) (*claim, error) {
 		} else {
 			rest = ""
 		}
+		pieces++
 		field := -1
 		trimmed := strings.Trim(piece, " \t")
 		for i, name := range names {
@@ -90,33 +108,56 @@ func parseAuthorization(s string) (*claim, error) {
 		}
 		switch {
 		case field >= 0 && seen[field]:
-			return nil, errorf(AuthorizationHeaderMalformed, "the Authorization header has %s twice", strings.TrimSuffix(names[field], "="))
+			return nil, malformedHeader("it has %s twice.", strings.TrimSuffix(names[field], "="))
 		case field >= 0:
 			seen[field] = true
 			values[field] = trimmed[len(names[field]):]
 		case last == 0: // a comma within the region
 			values[0] += "," + strings.TrimRight(piece, " \t")
 			field = 0
-		default:
-			return nil, errorf(AuthorizationHeaderMalformed, "the Authorization header has an unknown part")
+		case !strange:
+			unknown, strange = trimmed, true
 		}
 		last = field
 	}
 	for i, name := range names {
 		if values[i] == "" {
-			return nil, errorf(AuthorizationHeaderMalformed, "the Authorization header has no %s", strings.TrimSuffix(name, "="))
+			if i := strings.LastIndexByte(values[0], ','); i >= 0 && unknown == "" {
+				unknown = strings.TrimSpace(values[0][i+1:]) // that was taken for a part of the region
+			}
+			return nil, missing(strings.TrimSuffix(name, "="), unknown, pieces)
 		}
 	}
-	return newClaim(values[0], values[1], values[2], AuthorizationHeaderMalformed)
+	if strange {
+		return nil, malformedHeader("the authorization component %q is malformed.", unknown)
+	}
+	cred, wrong := v.parseCredential(values[0])
+	if wrong != "" {
+		return nil, malformedHeader("%s", wrong)
+	}
+	return newClaim(cred, values[1], values[2], AuthorizationHeaderMalformed)
+}
+
+// missing is the error for an Authorization header of so many pieces that lacks
+// the component called name. unknown is a piece that is no component, or "".
+func missing(name, unknown string, pieces int) error {
+	switch {
+	case unknown != "" && !strings.Contains(unknown, "="):
+		return malformedHeader("the authorization component %q is malformed.", unknown)
+	case pieces < 3:
+		return malformedHeader("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+	}
+	return malformedHeader("missing %s.", name)
+}
+
+func malformedHeader(format string, args ...any) *Error {
+	return errorf(AuthorizationHeaderMalformed, "The authorization header is malformed; "+format, args...)
 }
 
 // newClaim makes a claim of the parts that both ways of signing have.
-func newClaim(cred, list, signature, code string) (*claim, error) {
-	c := &claim{list: list, signature: signature}
+func newClaim(cred credential, list, signature, code string) (*claim, error) {
+	c := &claim{credential: cred, list: list, signature: signature}
 	var ok bool
-	if c.credential, ok = parseCredential(cred); !ok {
-		return nil, errorf(code, "the credential is not of the form ID/YYYYMMDD/REGION/SERVICE/aws4_request")
-	}
 	if c.signed, ok = parseSignedHeaders(list); !ok {
 		return nil, errorf(code, "the signed headers are not a list of different lower-case names with host among them")
 	}

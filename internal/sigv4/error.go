@@ -18,6 +18,7 @@ const (
 	InvalidArgument                   = "InvalidArgument"
 	InvalidRequest                    = "InvalidRequest"
 	InvalidToken                      = "InvalidToken"
+	MalformedTrailerError             = "MalformedTrailerError"
 	MissingContentLength              = "MissingContentLength"
 	NotImplemented                    = "NotImplemented"
 	RequestTimeTooSkewed              = "RequestTimeTooSkewed"
@@ -48,9 +49,22 @@ type Error struct {
 	MaxSkew                          time.Duration
 
 	// CanonicalRequest and StringToSign are what the server found in a request
-	// whose signature did not match. They may be shown to the caller, who sent
-	// all of it, but not logged: a session token can be in them.
+	// whose signature did not match, but for keys of customers. They may be shown to
+	// the caller, who sent all of it, but not logged: a session token can be in them.
 	CanonicalRequest, StringToSign string
+
+	// Details are what S3 tells besides for some codes. All of it came from the
+	// caller, too.
+	Details []Detail
+}
+
+// Detail is an element of the XML of an error.
+type Detail struct{ Name, Value string }
+
+// with returns e with one more detail.
+func (e *Error) with(name, value string) *Error {
+	e.Details = append(e.Details, Detail{name, value})
+	return e
 }
 
 // Error returns the code, the message and the cause.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"hash"
+	"sync"
 	"sync/atomic"
 )
 
@@ -24,6 +26,13 @@ type signingKey struct {
 	secret                    string
 	key                       [sha256.Size]byte
 	slot                      int
+	macs                      sync.Pool // of *keyMAC, with the key
+}
+
+// keyMAC is an HMAC with room for its sum.
+type keyMAC struct {
+	hash.Hash
+	sum [sha256.Size]byte
 }
 
 // get returns the signing key of secret in the scope of c. A new one is not
@@ -71,11 +80,15 @@ func mac(key []byte, data string) []byte {
 
 // matches reports in constant time whether signature, in hexadecimal, is that
 // of text.
-func matches(key *[sha256.Size]byte, text []byte, signature string) bool {
-	h := hmac.New(sha256.New, key[:])
-	h.Write(text)
-	var sum [sha256.Size]byte
-	return equalHex(h.Sum(sum[:0]), signature)
+func (s *signingKey) matches(text []byte, signature string) bool {
+	m, _ := s.macs.Get().(*keyMAC)
+	if m == nil {
+		m = &keyMAC{Hash: hmac.New(sha256.New, s.key[:])}
+	}
+	defer s.macs.Put(m)
+	m.Reset()
+	m.Write(text)
+	return equalHex(m.Sum(m.sum[:0]), signature)
 }
 
 // equalHex compares a sum with its hexadecimal form in constant time.

@@ -22,6 +22,10 @@ const (
 	emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
+// badPayload names all that S3 takes; those with ECDSA are not implemented here.
+const badPayload = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, " +
+	"STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER or a valid sha256 value."
+
 const (
 	maxTrailers = 8
 	// maxContent is the largest decoded length that is believed.
@@ -69,7 +73,7 @@ func payloadOf(r *http.Request, c *claim, q *queryAuth) (string, mode, error) {
 	case strings.HasPrefix(value, "STREAMING-"):
 		return "", m, errorf(NotImplemented, "this value of x-amz-content-sha256 is not supported")
 	default:
-		return "", m, errorf(InvalidArgument, "x-amz-content-sha256 is neither a SHA-256 in lower-case hexadecimal nor the name of a payload mode")
+		return "", m, errorf(InvalidArgument, badPayload).with("ArgumentName", "x-amz-content-sha256").with("ArgumentValue", value)
 	}
 	if m.chunked && c.presigned {
 		return "", m, errorf(InvalidRequest, "a presigned request cannot be sent as aws-chunked")
@@ -120,7 +124,7 @@ func (req *Request) open(r *http.Request, m mode, c *claim, key *signingKey) err
 	switch {
 	case m.hashed && req.Size == 0:
 		if req.PayloadHash != emptyHash {
-			return hashMismatch()
+			return hashMismatch(req.PayloadHash, emptyHash)
 		}
 		req.Body = body
 	case m.hashed:
@@ -140,11 +144,11 @@ func (req *Request) openChunked(r *http.Request, body io.ReadCloser, m mode, c *
 	case err != nil:
 		return err
 	case !ok:
-		return errorf(MissingContentLength, "an aws-chunked request needs the header x-amz-decoded-content-length")
+		return errorf(MissingContentLength, "You must provide the Content-Length HTTP header.")
 	}
 	size, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || size > maxContent {
-		return errorf(InvalidArgument, "x-amz-decoded-content-length is not a length")
+		return errorf(MissingContentLength, "You must provide the Content-Length HTTP header.")
 	}
 	req.Size = int64(size)
 	if r.ContentLength >= 0 && r.ContentLength < req.Size {
@@ -154,7 +158,7 @@ func (req *Request) openChunked(r *http.Request, body io.ReadCloser, m mode, c *
 		return err
 	}
 	if m.signed && m.trailer && len(req.TrailerNames) == 0 {
-		return errorf(InvalidRequest, "a payload mode with a signed trailer needs the header x-amz-trailer")
+		return badTrailer("a payload mode with a signed trailer needs the header x-amz-trailer")
 	}
 
 	b := &chunkedBody{
@@ -193,8 +197,9 @@ func trailerNames(values []string) ([]string, error) {
 	return names, nil
 }
 
-func hashMismatch() *Error {
-	return errorf(XAmzContentSHA256Mismatch, "the content does not have the SHA-256 that x-amz-content-sha256 gives")
+func hashMismatch(want, got string) *Error {
+	return errorf(XAmzContentSHA256Mismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.").
+		with("ClientComputedContentSHA256", want).with("S3ComputedContentSHA256", got)
 }
 
 // incomplete is the error for a body that ends too early, for the cause err.
@@ -202,7 +207,7 @@ func incomplete(err error) *Error {
 	if err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return &Error{Code: IncompleteBody, Message: "the body is shorter than announced", Err: err}
+	return &Error{Code: IncompleteBody, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header", Err: err}
 }
 
 // plainBody passes a body through. Its only work is to give the error for a
@@ -242,11 +247,11 @@ func (b *hashedBody) Read(p []byte) (int, error) {
 	n, err := b.plainBody.Read(p)
 	b.sum.Write(p[:n])
 	if b.done && n > 0 {
-		err = hashMismatch() // there is more than was announced
+		err = hashMismatch(b.want, "") // there is more than was announced
 	} else if !b.done && (err == io.EOF || err == nil && b.n == b.size) {
 		b.done = true
-		if hex.EncodeToString(b.sum.Sum(nil)) != b.want {
-			err = hashMismatch()
+		if got := hex.EncodeToString(b.sum.Sum(nil)); got != b.want {
+			err = hashMismatch(b.want, got)
 		}
 	}
 	b.err = err

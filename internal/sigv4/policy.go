@@ -36,26 +36,30 @@ func (v *Verifier) verifyForm(r *http.Request, f *PolicyForm, q *queryAuth, secr
 	case len(r.Header["Authorization"]) > 0 || q.any() || q.v2:
 		return nil, errorf(InvalidArgument, "the request is signed both in its form and elsewhere; use one of them")
 	case *f == PolicyForm{}:
-		return nil, &Error{Code: AccessDenied, Message: "the form needs a signed policy", Err: ErrAnonymous}
-	case f.Policy == "":
-		return nil, errorf(InvalidArgument, "the form has no policy")
-	case f.Algorithm != algorithm:
-		return nil, errorf(InvalidArgument, "the signing algorithm is not supported; use "+algorithm)
+		return nil, &Error{Code: AccessDenied, Message: "Access Denied.", Err: ErrAnonymous}
 	}
-	c := &claim{signature: f.Signature, token: f.SecurityToken}
-	var ok bool
-	if c.credential, ok = parseCredential(f.Credential); !ok {
-		return nil, errorf(InvalidArgument, "x-amz-credential is not of the form ID/YYYYMMDD/REGION/SERVICE/aws4_request")
+	for _, field := range []struct{ name, value string }{
+		{"policy", f.Policy}, {"x-amz-algorithm", f.Algorithm}, {"x-amz-credential", f.Credential}, {"x-amz-date", f.Date}, {"x-amz-signature", f.Signature},
+	} {
+		if field.value == "" {
+			return nil, errorf(InvalidArgument, "Bucket POST must contain a field named '%s'.  If it is specified, please check the order of the fields.", field.name).
+				with("ArgumentName", field.name)
+		}
 	}
-	if err := v.checkScope(c, InvalidArgument); err != nil {
-		return nil, err
+	if f.Algorithm != algorithm {
+		return nil, errorf(InvalidArgument, "Only %s is supported", algorithm).with("ArgumentName", "X-Amz-Algorithm").with("ArgumentValue", f.Algorithm)
 	}
+	cred, wrong := v.parseCredential(f.Credential)
+	if wrong != "" {
+		return nil, errorf(InvalidArgument, "%s", wrong).with("ArgumentName", "x-amz-credential").with("ArgumentValue", f.Credential)
+	}
+	c := &claim{credential: cred, signature: f.Signature, token: f.SecurityToken}
 	var err error
 	if c.time, err = parseTime(f.Date); err != nil {
-		return nil, errorf(InvalidArgument, "x-amz-date is not of the form YYYYMMDDTHHMMSSZ")
+		return nil, errorf(InvalidArgument, "X-Amz-Date must be formated via ISO8601 Long format").with("ArgumentName", "X-Amz-Date").with("ArgumentValue", f.Date)
 	}
-	if err := c.setTime(InvalidArgument); err != nil {
-		return nil, err
+	if c.setTime(f.Date); !c.sameDay() {
+		return nil, errorf(InvalidArgument, "the date %q of the credential is not the date of the form", c.date)
 	}
 	c.expires = c.time.Add(maxExpires)
 	if err := v.checkLife(c); err != nil {
@@ -65,12 +69,13 @@ func (v *Verifier) verifyForm(r *http.Request, f *PolicyForm, q *queryAuth, secr
 	if err != nil {
 		return nil, err
 	}
-	if !matches(&key.key, []byte(f.Policy), c.signature) {
+	if !key.matches([]byte(f.Policy), c.signature) {
 		return nil, &Error{
 			Code:         SignatureDoesNotMatch,
-			Message:      "the signature of the policy is not the one that the server computes",
+			Message:      mismatch,
 			AccessKeyID:  c.id,
 			StringToSign: f.Policy,
+			Details:      []Detail{{"SignatureProvided", c.signature}, {"StringToSignBytes", spacedHex([]byte(f.Policy))}},
 		}
 	}
 	v.keys.put(key)

@@ -38,7 +38,7 @@ func TestWithForm(t *testing.T) {
 		{func(f *PolicyForm) { *f = PolicyForm{} }, day, AccessDenied},
 		{func(f *PolicyForm) { f.Policy = "" }, day, InvalidArgument},
 		{func(f *PolicyForm) { f.Policy += "A" }, day, SignatureDoesNotMatch},
-		{func(f *PolicyForm) { f.Signature = "" }, day, SignatureDoesNotMatch},
+		{func(f *PolicyForm) { f.Signature = "" }, day, InvalidArgument},
 		{func(f *PolicyForm) { f.Signature = "0" + f.Signature[1:] }, day, SignatureDoesNotMatch},
 		{func(f *PolicyForm) { f.Algorithm = "" }, day, InvalidArgument},
 		{func(f *PolicyForm) { f.Credential = "x" }, day, InvalidArgument},

@@ -109,35 +109,36 @@ func (q *queryAuth) add(p pair) (param int, err error) {
 }
 
 func (v *Verifier) queryClaim(r *http.Request, q *queryAuth) (*claim, error) {
-	for i, name := range paramNames() {
-		if i < paramToken && q.values[i] == "" {
-			return nil, errorf(AuthorizationQueryParametersError, "a presigned request needs the query parameter %s", name)
-		}
+	if got := q.values[paramAlgorithm]; got != algorithm && got != "" {
+		return nil, errorf(AuthorizationQueryParametersError, "X-Amz-Algorithm only supports %q", algorithm)
 	}
-	if got := q.values[paramAlgorithm]; got != algorithm {
-		return nil, errorf(AuthorizationQueryParametersError, "the signing algorithm is not supported; use "+algorithm)
+	if slices.Contains(q.values[:paramToken], "") {
+		return nil, errorf(AuthorizationQueryParametersError, "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.")
 	}
-	c, err := newClaim(q.values[paramCredential], q.values[paramSignedHeaders], q.values[paramSignature], AuthorizationQueryParametersError)
+	cred, wrong := v.parseCredential(q.values[paramCredential])
+	if wrong != "" {
+		return nil, errorf(AuthorizationQueryParametersError, "Error parsing the X-Amz-Credential parameter; %s", wrong)
+	}
+	c, err := newClaim(cred, q.values[paramSignedHeaders], q.values[paramSignature], AuthorizationQueryParametersError)
 	if err != nil {
 		return nil, err
 	}
 	c.presigned = true
-	if err := v.checkScope(c, AuthorizationQueryParametersError); err != nil {
-		return nil, err
-	}
 	if c.time, err = parseTime(q.values[paramDate]); err != nil {
-		return nil, errorf(AuthorizationQueryParametersError, "x-amz-date is not of the form YYYYMMDDTHHMMSSZ")
+		return nil, errorf(AuthorizationQueryParametersError, `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
 	}
-	if err := c.setTime(AuthorizationQueryParametersError); err != nil {
+	if c.setTime(q.values[paramDate]); !c.sameDay() {
+		return nil, errorf(AuthorizationQueryParametersError, "Invalid credential date %q. This date is not the same as X-Amz-Date: %q.", c.date, c.iso[:len(dateFormat)])
+	}
+	life, err := parseExpires(q.values[paramExpires])
+	if err != nil {
 		return nil, err
-	}
-	seconds, err := strconv.ParseUint(q.values[paramExpires], 10, 32)
-	life := time.Duration(seconds) * time.Second
-	if err != nil || life < time.Second || life > maxExpires {
-		return nil, errorf(AuthorizationQueryParametersError, "x-amz-expires is not a number of seconds from 1 to %d", int(maxExpires/time.Second))
 	}
 	c.expires = c.time.Add(life)
 	if err := v.checkLife(c); err != nil {
+		if now := v.now(); now.After(c.expires) {
+			err.with("X-Amz-Expires", q.values[paramExpires])
+		}
 		return nil, err
 	}
 
@@ -155,15 +156,31 @@ func (v *Verifier) queryClaim(r *http.Request, q *queryAuth) (*claim, error) {
 	return c, nil
 }
 
+// parseExpires reads the seconds that a presigned URL is good for.
+func parseExpires(s string) (time.Duration, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil:
+		return 0, errorf(AuthorizationQueryParametersError, "X-Amz-Expires should be a number")
+	case n < 0:
+		return 0, errorf(AuthorizationQueryParametersError, "X-Amz-Expires must be non-negative")
+	case n == 0:
+		return 0, errorf(AuthorizationQueryParametersError, "X-Amz-Expires must be at least a second")
+	case n > int64(maxExpires/time.Second):
+		return 0, errorf(AuthorizationQueryParametersError, "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
 // checkLife refuses c before its time and after its expiry.
-func (v *Verifier) checkLife(c *claim) error {
+func (v *Verifier) checkLife(c *claim) *Error {
 	now := v.now()
 	e := &Error{Code: AccessDenied, RequestTime: c.time, ServerTime: now, Expires: c.expires}
 	switch {
 	case c.time.Sub(now) > v.skew():
-		e.Message = "Request is not valid yet"
+		e.Message = "Request is not valid yet."
 	case now.After(c.expires):
-		e.Message = "Request has expired"
+		e.Message = "Request has expired."
 	default:
 		return nil
 	}

@@ -43,6 +43,10 @@ const (
 	timeFormat = "20060102T150405Z"
 	dateFormat = "20060102"
 
+	mismatch       = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+	otherMechanism = "The authorization mechanism you have provided is not supported. Please use " + algorithm + "."
+	needsDate      = "AWS authentication requires a valid Date or x-amz-date header."
+
 	defaultSkew = 15 * time.Minute
 	// maxExpires is the longest life of a presigned URL or of a form.
 	maxExpires = 7 * 24 * time.Hour
@@ -174,13 +178,21 @@ func (v *Verifier) VerifyWith(r *http.Request, secret SecretFunc) (*Request, err
 		return nil, err
 	}
 	stringToSign := s.stringToSign(c)
-	if !matches(&key.key, stringToSign, c.signature) {
+	if !key.matches(stringToSign, c.signature) {
+		if err := s.redact(r, c, payload); err != nil {
+			return nil, err
+		}
 		return nil, &Error{
 			Code:             SignatureDoesNotMatch,
-			Message:          "the signature of the request is not the one that the server computes; check the secret key and the way of signing",
+			Message:          mismatch,
 			AccessKeyID:      c.id,
 			CanonicalRequest: string(s.request),
 			StringToSign:     string(stringToSign),
+			Details: []Detail{
+				{"SignatureProvided", c.signature},
+				{"StringToSignBytes", spacedHex(stringToSign)},
+				{"CanonicalRequestBytes", spacedHex(s.request)},
+			},
 		}
 	}
 	v.keys.put(key)
@@ -216,17 +228,14 @@ func (v *Verifier) claim(r *http.Request, q *queryAuth) (*claim, error) {
 	case q.any():
 		return v.queryClaim(r, q)
 	case q.v2:
-		return nil, errorf(InvalidRequest, "this way of signing is not supported; use "+algorithm)
+		return nil, errorf(InvalidRequest, otherMechanism)
 	}
 	return nil, &Error{Code: AccessDenied, Message: "the request needs authentication", Err: ErrAnonymous}
 }
 
 func (v *Verifier) headerClaim(r *http.Request, authorization string) (*claim, error) {
-	c, err := parseAuthorization(authorization)
+	c, err := v.parseAuthorization(authorization)
 	if err != nil {
-		return nil, err
-	}
-	if err := v.checkScope(c, AuthorizationHeaderMalformed); err != nil {
 		return nil, err
 	}
 
@@ -238,21 +247,22 @@ func (v *Verifier) headerClaim(r *http.Request, authorization string) (*claim, e
 	case err != nil:
 		return nil, err
 	case !ok:
-		return nil, errorf(AccessDenied, "a signed request needs an x-amz-date or Date header")
+		return nil, errorf(AccessDenied, needsDate)
 	}
 	if c.time, err = parseTime(date); err != nil {
 		if c.time, err = http.ParseTime(date); err != nil {
-			return nil, errorf(AccessDenied, "the date of the request is not valid")
+			return nil, errorf(AccessDenied, needsDate)
 		}
+		date = c.time.UTC().Format(timeFormat)
 	}
-	if err := c.setTime(AuthorizationHeaderMalformed); err != nil {
-		return nil, err
+	if c.setTime(date); !c.sameDay() {
+		return nil, malformedHeader("Invalid credential date. Date is not the same as X-Amz-Date.")
 	}
 	now, skew := v.now(), v.skew()
 	if d := now.Sub(c.time); d > skew || d < -skew {
 		return nil, &Error{
 			Code:        RequestTimeTooSkewed,
-			Message:     "the time of the request and the time of the server are too far apart",
+			Message:     "The difference between the request time and the current time is too large.",
 			RequestTime: c.time,
 			ServerTime:  now,
 			MaxSkew:     skew,
@@ -262,24 +272,18 @@ func (v *Verifier) headerClaim(r *http.Request, authorization string) (*claim, e
 	return c, err
 }
 
-// checkScope holds the scope of c against what v accepts.
-func (v *Verifier) checkScope(c *claim, code string) error {
-	if len(v.Services) == 0 && c.service == "s3" || slices.Contains(v.Services, c.service) {
-		return nil
-	}
-	return errorf(code, "the credential is for service %q, which is not this one", c.service)
+// accepts reports whether a credential may be for this service.
+func (v *Verifier) accepts(service string) bool {
+	return len(v.Services) == 0 && service == "s3" || slices.Contains(v.Services, service)
 }
 
-// setTime completes c, whose time is known. The date of the scope must be the
-// same day.
-func (c *claim) setTime(code string) error {
-	c.time = c.time.UTC()
-	c.iso = c.time.Format(timeFormat)
-	if c.iso[:len(dateFormat)] != c.date {
-		return errorf(code, "the date %q of the credential is not the date of the request", c.date)
-	}
-	return nil
+// setTime completes c, whose time is known; iso is its text.
+func (c *claim) setTime(iso string) {
+	c.time, c.iso = c.time.UTC(), iso
 }
+
+// sameDay reports whether the date of the scope is that of the request, as it must be.
+func (c *claim) sameDay() bool { return c.iso[:len(dateFormat)] == c.date }
 
 // key returns the signing key for c.
 func (v *Verifier) key(ctx context.Context, c *claim, secret SecretFunc) (*signingKey, error) {
@@ -288,7 +292,10 @@ func (v *Verifier) key(ctx context.Context, c *claim, secret SecretFunc) (*signi
 	}
 	text, err := secret(ctx, c.id, c.token)
 	if err != nil {
-		if _, ok := errors.AsType[*Error](err); ok {
+		if e, ok := errors.AsType[*Error](err); ok {
+			if e.Code == InvalidAccessKeyID && e.AccessKeyID == "" {
+				e.AccessKeyID = c.id
+			}
 			return nil, err
 		}
 		if errors.Is(err, fs.ErrNotExist) {
@@ -304,7 +311,7 @@ func (v *Verifier) key(ctx context.Context, c *claim, secret SecretFunc) (*signi
 }
 
 func unknownKey(id string, cause error) error {
-	return &Error{Code: InvalidAccessKeyID, Message: "the access key id does not exist", AccessKeyID: id, Err: cause}
+	return &Error{Code: InvalidAccessKeyID, Message: "The AWS Access Key Id you provided does not exist in our records.", AccessKeyID: id, Err: cause}
 }
 
 func (v *Verifier) now() time.Time {
@@ -329,6 +336,9 @@ func parseTime(s string) (time.Time, error) {
 	}
 	return time.Parse(timeFormat, s)
 }
+
+// spacedHex returns the bytes of b in hexadecimal, for who must find what differs.
+func spacedHex(b []byte) string { return fmt.Sprintf("% x", b) }
 
 // single returns the value of a header that must not be repeated.
 func single(h http.Header, key string) (value string, ok bool, err error) {

@@ -447,6 +447,22 @@ func TestLatin1Header(t *testing.T) {
 	}
 }
 
+// TestVerifyTakesLittleMemory with a key that is known: one piece for the result, and
+// what it is made of.
+func TestVerifyTakesLittleMemory(t *testing.T) {
+	v := verifier(testTime)
+	r := wire(t, signed(t, "PUT", "https://b.s3.example.com/public/photos/one.jpg?x-id=PutObject", "content", unsignedPayload, "eu-north-1", http.Header{
+		"X-Amz-Security-Token": {strings.Repeat("t", 600)}, "X-Amz-User-Agent": {"aws-amplify/6.22.1 storage/2"},
+	}))
+	if n := testing.AllocsPerRun(200, func() {
+		if _, err := v.Verify(r); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 12 { // 5, and more where the race detector empties pools
+		t.Errorf("a request takes %v pieces of memory", n)
+	}
+}
+
 func BenchmarkVerify(b *testing.B) {
 	v := verifier(testTime)
 	r := wire(b, signed(b, "GET", "https://b.s3.example.com/public/photos/one.jpg?x-id=GetObject", "", unsignedPayload, "eu-north-1", http.Header{

@@ -103,6 +103,7 @@ func TestOldKeysStayOperators(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = db.w.ExecContext(t.Context(), `ALTER TABLE operator_keys DROP COLUMN function;
+		DROP TABLE bucket_documents;
 		DELETE FROM migrations WHERE number >= 3;
 		INSERT INTO operator_keys (id, name, sealed, created) VALUES ('A', 'n', x'00', 1)`)
 	if err != nil {

@@ -9,7 +9,8 @@
 // It is the real server, with real sign-in, signatures and rules, on a port of
 // 127.0.0.1 that is free. Objects are kept in memory, users and keys in a
 // directory of the test's own. All of it is gone when the test ends, so every
-// test can have one.
+// test can have one. Objects can be encrypted in each way; of the keys for aws:kms
+// there is one called default.
 //
 // What cannot be done fails the test.
 package cubbytest
@@ -27,6 +28,7 @@ import (
 	"github.com/cubby-storage/cubby/access"
 	"github.com/cubby-storage/cubby/outputs"
 	"github.com/cubby-storage/cubby/server"
+	"github.com/cubby-storage/cubby/store/crypt"
 	"github.com/cubby-storage/cubby/store/memstore"
 )
 
@@ -37,7 +39,7 @@ type Options struct {
 
 	// Config are the settings. Nil are those of server.Starter: the bucket media
 	// with public, protected and private folders, and one for the group admin.
-	// Data, Keys and the addresses are not used.
+	// Data, Keys and the addresses are not used, and of Encryption only Default.
 	Config *server.Config
 
 	// OnDecision, if not nil, is told how each question to the rules was
@@ -68,7 +70,7 @@ func NewServer(t testing.TB, opts *Options) *Server {
 	cfg := opts.config()
 	cfg.Data, cfg.Keys = filepath.Join(t.TempDir(), "data"), ""
 	cfg.Listen, cfg.ListenTLS = "127.0.0.1:0", ""
-	s := &Server{t: t, store: memstore.New(), passwords: map[string]string{}}
+	s := &Server{t: t, store: newStore(cfg), passwords: map[string]string{}}
 	var err error
 	s.srv, err = server.Open(t.Context(), cfg, &server.Options{
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -97,6 +99,19 @@ func NewServer(t testing.TB, opts *Options) *Server {
 		}
 	})
 	return s
+}
+
+// newStore returns the store of a server with these settings, with keys of its own.
+func newStore(cfg *server.Config) *memstore.Store {
+	keyring := func() *crypt.Local {
+		var secret [32]byte
+		rand.Read(secret[:]) // never fails
+		return crypt.NewLocal(slices.Values([][32]byte{secret}))
+	}
+	return &memstore.Store{Options: memstore.Options{
+		Keys:    &crypt.Keys{Server: keyring(), Named: keyring()},
+		Encrypt: cfg.Encryption.Default == crypt.AES256,
+	}}
 }
 
 // config returns settings that NewServer may change.

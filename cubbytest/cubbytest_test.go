@@ -19,6 +19,7 @@ import (
 	"github.com/cubby-storage/cubby/cubbytest"
 	"github.com/cubby-storage/cubby/outputs"
 	"github.com/cubby-storage/cubby/server"
+	"github.com/cubby-storage/cubby/store"
 	"github.com/cubby-storage/cubby/store/s3store"
 )
 
@@ -255,4 +256,27 @@ type keys struct{ id, secret string }
 
 func (k keys) Retrieve(context.Context) (s3store.Credentials, error) {
 	return s3store.Credentials{AccessKeyID: k.id, SecretAccessKey: k.secret}, nil
+}
+
+func TestEncryption(t *testing.T) {
+	t.Parallel()
+	cfg := server.Starter()
+	cfg.Encryption.Default = "AES256"
+	srv := cubbytest.NewServer(t, &cubbytest.Options{Config: cfg})
+	id, secret := srv.Operator()
+	b, err := s3store.New(s3store.Config{Endpoint: srv.URL, Bucket: "media", PathStyle: true, Credentials: s3store.Static(id, secret, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, sse := range map[store.Encryption]store.SSE{
+		{Algorithm: "AES256"}:                       {},
+		{Algorithm: "aws:kms", KMSKeyID: "default"}: {Algorithm: "aws:kms"},
+	} {
+		if _, err := b.Put(t.Context(), "k", strings.NewReader("content"), &store.PutOptions{SSE: sse}); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := srv.Bucket("media").Stat(t.Context(), "k", nil); err != nil || info.SSE != want {
+			t.Errorf("with %q it is encrypted as %+v, %v", sse.Algorithm, info, err)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cubby-storage/cubby/internal/state"
@@ -39,6 +40,44 @@ type BackupInfo struct {
 // the keys file. No server may run on dir, else the cause of the error is ErrRunning.
 // After an error dest is no backup, whatever is in it.
 func Backup(ctx context.Context, dir, dest string) (_ *BackupInfo, err error) {
+	b, err := newBackup(dir, dest)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := diskstore.Open(filepath.Join(dir, objectsDir), &diskstore.Options{NoSweep: true})
+	if err != nil {
+		return nil, err
+	}
+	// Until it is closed no server starts.
+	defer func() { err = errors.Join(err, disk.Close()) }()
+	return b.make(ctx, disk, func(to string) error { return backupState(ctx, filepath.Join(dir, StateFile), to) })
+}
+
+// Backup is the function Backup for a server that is running, which goes on meanwhile.
+// Settings and tests are those of the files. If there is no embedded store the cause of
+// the error is errors.ErrUnsupported.
+func (s *Server) Backup(ctx context.Context, dest string) (*BackupInfo, error) {
+	if s.objects == nil {
+		return nil, errNotEmbedded
+	}
+	b, err := newBackup(s.cfg.Data, dest)
+	if err != nil {
+		return nil, err
+	}
+	return b.make(ctx, s.objects, func(to string) error { return s.db.Backup(ctx, to) })
+}
+
+// errNotEmbedded is the error of what only the embedded store can do.
+var errNotEmbedded = fmt.Errorf("the objects of this server are not in its data directory: %w", errors.ErrUnsupported)
+
+// backup is one that is being made.
+type backup struct {
+	dest            string
+	settings, tests []byte
+}
+
+// newBackup makes the directory for a backup of dir.
+func newBackup(dir, dest string) (*backup, error) {
 	settings, err := os.ReadFile(filepath.Join(dir, ConfigFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%s is not the data directory of a server, it has no %s: %w", dir, ConfigFile, fs.ErrNotExist)
@@ -53,35 +92,31 @@ func Backup(ctx context.Context, dir, dest string) (_ *BackupInfo, err error) {
 	if err := apart(dir, dest); err != nil {
 		return nil, err
 	}
-	if err := makeEmpty(dest); err != nil {
-		return nil, err
-	}
-	disk, err := diskstore.Open(filepath.Join(dir, objectsDir), &diskstore.Options{NoSweep: true})
-	if err != nil {
-		return nil, err
-	}
-	// Until it is closed no server starts.
-	defer func() { err = errors.Join(err, disk.Close()) }()
-	report, err := disk.Backup(ctx, filepath.Join(dest, objectsDir))
+	return &backup{dest, settings, tests}, makeEmpty(dest)
+}
+
+// make copies the objects, the state by a function, and then all else.
+func (b *backup) make(ctx context.Context, disk *diskstore.Store, state func(to string) error) (*BackupInfo, error) {
+	report, err := disk.Backup(ctx, filepath.Join(b.dest, objectsDir))
 	if err != nil {
 		return nil, err
 	}
 	info := &BackupInfo{Format: backupFormat, Made: time.Now().Round(time.Second).UTC(), Objects: report.Objects, Bytes: report.Bytes, Findings: []Finding{}}
 	for _, f := range report.Findings {
-		info.Findings = append(info.Findings, Finding{objectsDir, f})
+		info.Findings = append(info.Findings, foundIn(objectsDir, &f))
 	}
-	if err := backupState(ctx, filepath.Join(dir, StateFile), filepath.Join(dest, StateFile)); err != nil {
+	if err := state(filepath.Join(b.dest, StateFile)); err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dest, ConfigFile), settings); err != nil {
+	if err := writeFile(filepath.Join(b.dest, ConfigFile), b.settings); err != nil {
 		return nil, err
 	}
-	if tests != nil {
-		if err := writeFile(filepath.Join(dest, TestsFile), tests); err != nil {
+	if b.tests != nil {
+		if err := writeFile(filepath.Join(b.dest, TestsFile), b.tests); err != nil {
 			return nil, err
 		}
 	}
-	if info.Files, info.Size, err = measure(ctx, dest); err != nil {
+	if info.Files, info.Size, err = measure(ctx, b.dest); err != nil {
 		return nil, err
 	}
 	text, err := json.MarshalIndent(info, "", "  ")
@@ -89,14 +124,14 @@ func Backup(ctx context.Context, dir, dest string) (_ *BackupInfo, err error) {
 		return nil, err
 	}
 	// All that the file stands for is on the disk before it is.
-	syncName(dest)
+	syncName(b.dest)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dest, BackupFile), append(text, '\n')); err != nil {
+	if err := writeFile(filepath.Join(b.dest, BackupFile), append(text, '\n')); err != nil {
 		return nil, err
 	}
-	syncName(dest)
+	syncName(b.dest)
 	return info, nil
 }
 
@@ -157,10 +192,18 @@ func Restore(ctx context.Context, src, dir string, opts *RestoreOptions) (_ *Dia
 	}
 	// The settings are as they were: what is wrong with them is told at start.
 	d := &Diagnosis{Findings: []Finding{}}
-	if err := d.objects(ctx, temp, &DiagnoseOptions{Content: true, Progress: opts.Progress}); err != nil {
+	cfg, err := ReadConfig(temp)
+	if err == nil {
+		cfg.Data = dir // which the keys lie beside
+	} else {
+		cfg = nil
+	}
+	if err := d.objects(ctx, temp, cfg, &DiagnoseOptions{Content: true, Progress: opts.Progress}); err != nil {
 		return nil, err
 	}
-	if len(d.Findings) > 0 && !opts.Damaged {
+	// The keys may be put back later: what is encrypted by them cannot be compared now.
+	damaged := slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.Kind != diskstore.NoKey })
+	if damaged && !opts.Damaged {
 		return d, ErrDamaged
 	}
 	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {

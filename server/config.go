@@ -64,6 +64,9 @@ type Config struct {
 	// built-in user pool.
 	Primary string `yaml:"primary,omitempty"`
 
+	// Encryption says how objects are encrypted at rest.
+	Encryption Encryption `yaml:"encryption,omitempty"`
+
 	// Limits bound what clients can make the server hold and do.
 	Limits Limits `yaml:"limits,omitempty"`
 
@@ -71,6 +74,14 @@ type Config struct {
 	// server. Where a request comes from, as far as limits depend on it, is what they
 	// say in X-Forwarded-For. What others say there does not count.
 	Proxies []string `yaml:"proxies,omitempty"`
+
+	// Scrub is the time in which all content is read once and compared with its entity
+	// tag, 30 days by default.
+	Scrub Age `yaml:"scrub,omitempty"`
+
+	// Backups is the directory in which a running server makes the backups that operators
+	// ask it for, outside Data; relative to it. Without it they cannot.
+	Backups string `yaml:"backups,omitempty"`
 
 	// Groups is "union" (the default: the rights of all groups add up) or
 	// "replace" (as in Amplify, one group takes the place of all else).
@@ -96,6 +107,14 @@ type Bucket struct {
 	Name    string `yaml:"name"`
 	Default bool   `yaml:"default,omitempty"` // the first bucket is, if none says so
 	Rules   Rules  `yaml:"rules,omitempty"`
+
+	// Versioning is set at the start and whenever the settings are read again.
+	Versioning Versioning `yaml:"versioning,omitempty"`
+	// Lifecycle says what is deleted when it is old enough. It needs the embedded store.
+	Lifecycle []LifecycleRule `yaml:"lifecycle,omitempty"`
+	// Trash is how long what is deleted or overwritten can be had back, where the bucket
+	// keeps no versions. By default it cannot. It needs the embedded store.
+	Trash Age `yaml:"trash,omitempty"`
 }
 
 // Rules are the access rules of a bucket. In YAML they map a path to who may do what
@@ -205,7 +224,15 @@ func (c *Config) check() error {
 	if _, err := c.proxies(); err != nil {
 		return err
 	}
-	return c.Limits.check()
+	for i := range c.Buckets {
+		if err := c.Buckets[i].checkLifecycle(); err != nil {
+			return err
+		}
+	}
+	if err := c.Scrub.check(); err != nil {
+		return fmt.Errorf("scrub: %w", err)
+	}
+	return cmp.Or(c.Encryption.check(), c.Limits.check())
 }
 
 // idForm is what a login provider can be called.
@@ -215,6 +242,12 @@ var idForm = regexp.MustCompile(`^[\w.;/:-]{1,128}$`)
 // told without opening anything.
 func (c *Config) checkStart() error {
 	if _, err := c.keysPath(); err != nil {
+		return err
+	}
+	if _, err := c.namedKeysPath(); err != nil {
+		return err
+	}
+	if _, err := c.backupsPath(); err != nil {
 		return err
 	}
 	for n, i := range c.Issuers {
@@ -272,7 +305,12 @@ func (c *Config) keysPath() (string, error) {
 		data, err := filepath.Abs(c.Data)
 		return data + ".keys", err
 	}
-	keys, err := filepath.Abs(c.path(c.Keys))
+	return c.outside("keys", c.Keys)
+}
+
+// outside returns a file that a setting names, which must not lie in Data.
+func (c *Config) outside(setting, name string) (string, error) {
+	keys, err := filepath.Abs(c.path(name))
 	if err != nil {
 		return "", err
 	}
@@ -281,9 +319,18 @@ func (c *Config) keysPath() (string, error) {
 		return "", err
 	}
 	if rel, err := filepath.Rel(data, keys); err == nil && filepath.IsLocal(rel) {
-		return "", fmt.Errorf("keys: %s lies in the data directory, where a backup would take it along: name a file outside", keys)
+		return "", fmt.Errorf("%s: %s lies in the data directory, where a backup would take it along: name a file outside", setting, keys)
 	}
 	return keys, nil
+}
+
+// backupsPath returns the directory for backups, or "". Inside Data each would be part
+// of the next, so that is refused.
+func (c *Config) backupsPath() (string, error) {
+	if c.Backups == "" {
+		return "", nil
+	}
+	return c.outside("backups", c.Backups)
 }
 
 // defaultBucket returns the bucket that clients use when they name none.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -178,6 +179,7 @@ func TestConfigIsRefused(t *testing.T) {
 		{"rule twice", rules("      public/*:\n        guest: [read]\n      public/*:\n        guest: [write]"), "public/*"},
 		{"who twice", rules("      public/*:\n        guest: [read]\n        guest: [write]"), "guest"},
 		{"everybody's folder", rules("      a/*:\n        guest: [read]\n      a/{entity_id}/*:\n        owner: [read]"), "cubby.yaml:"},
+		{"backups in the data", "backups: backups\nbuckets: [{name: aaa}]", "backups:"},
 		{"keys in the data", "keys: keys.json\nbuckets: [{name: aaa}]", "keys:"},
 		{"keys in the data by a detour", "keys: ../data/x/keys.json\nbuckets: [{name: aaa}]", "keys:"},
 		{"keys are the data", "keys: .\nbuckets: [{name: aaa}]", "keys:"},
@@ -220,7 +222,13 @@ func TestConfigRoundTrip(t *testing.T) {
 	}
 	full.NoGuests, full.Groups, full.Lists, full.Amplify, full.Region, full.Keys = true, "replace", "prefix", "strict", "eu-1", "../k"
 	full.Listen, full.ListenTLS, full.TLSCert, full.TLSKey, full.Hosts = "a:1", "b:2", "c", "d", []string{"h.example"}
+	full.Encryption = Encryption{Default: "AES256", KMS: KMS{Endpoint: "https://kms.example.com", Region: "eu-1", Key: "alias/app", Cache: "1m"}}
 	full.Issuers = []Issuer{{Name: "corp", URL: "https://id.example.com", Audiences: []string{"app"}, Claims: []string{"team"}}}
+	full.Scrub, full.Backups = NoAge, "../backups"
+	full.Buckets[0].Versioning, full.Buckets[0].Trash = "suspended", Age(30*day)
+	full.Buckets[0].Lifecycle = []LifecycleRule{
+		{Prefix: "tmp/", Expire: Age(36 * time.Hour)}, {Noncurrent: Age(90 * time.Minute), Uploads: Age(2 * day)}, {Prefix: "1", Uploads: NoAge},
+	}
 	odd := &Config{Buckets: []Bucket{{Name: "123", Rules: Rules{
 		{Path: "{entity_id}/*", Who: "owner", Actions: access.Get},
 		{Path: "*: yes/*", Who: "group:no", Actions: access.Delete},

@@ -29,6 +29,9 @@ func TestNoSecondDoor(t *testing.T) {
 		"/.well-known/", "/.well-known/cubby/", "/.well-known/cubby/../../data.keys", "/.well-known/cubby/cubby.yaml", "/.well-known/cubby/amplify_outputs.json/", "/.well-known/openid-configuration",
 		"/" + pool, "/" + pool + "/", "/" + pool + "/.well-known/", "/" + pool + "/.well-known/x", "/" + pool + "/oauth2/token", "/oauth2/token", "/login",
 	})
+	for name := range operatorDocuments {
+		paths = append(paths, wellKnown+name)
+	}
 	queries := append(s3Queries(t), "", "X-Amz-Signature=", "AWSAccessKeyId=x&Signature=y&Expires=9999999999", "Action=AssumeRoleWithWebIdentity&Version=2011-06-15", "versionId=1", "list-type=2", "x-id=GetObject")
 	hosts := []string{"", "Host: media.s3.localhost", "Host: bare.localhost"}
 	for _, path := range paths {

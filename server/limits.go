@@ -227,18 +227,26 @@ func (r *rates[K]) allow(k K, now time.Time) bool {
 
 // reply is that of a request to S3. One that says that the server cannot answer now
 // says also when to ask again.
-type reply struct{ http.ResponseWriter }
+type reply struct {
+	http.ResponseWriter
+	conn   *corkedConn // nil if it cannot hold back anything
+	corked bool
+}
 
 // WriteHeader sends the header.
-func (w reply) WriteHeader(status int) {
+func (w *reply) WriteHeader(status int) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.ResponseWriter.WriteHeader(status)
+	if w.corked {
+		// So that content goes to the connection in one piece. An error will come again.
+		_ = w.flush()
+	}
 }
 
 // ReadFrom lets files be sent without copying.
-func (w reply) ReadFrom(r io.Reader) (int64, error) {
+func (w *reply) ReadFrom(r io.Reader) (int64, error) {
 	if f, ok := w.ResponseWriter.(io.ReaderFrom); ok {
 		return f.ReadFrom(r)
 	}
@@ -246,7 +254,7 @@ func (w reply) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // Unwrap is for [http.ResponseController].
-func (w reply) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *reply) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // proxies are the networks of those whose word counts for where a request came from.
 type proxies []netip.Prefix

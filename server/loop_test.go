@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/cubby-storage/cubby/internal/gate"
 	"github.com/cubby-storage/cubby/internal/s3api"
 	"github.com/cubby-storage/cubby/store"
+	"github.com/cubby-storage/cubby/store/crypt"
 	"github.com/cubby-storage/cubby/store/diskstore"
 	"github.com/cubby-storage/cubby/store/memstore"
 	"github.com/cubby-storage/cubby/store/s3store"
@@ -20,14 +22,19 @@ import (
 // HTTP, the signature, the S3 protocol, the gate, and a store.
 func TestLoop(t *testing.T) {
 	w := newWorld(t, nil)
-	opts := &storetest.Options{NoDotKeys: true, NoOwners: true, Slow: true}
+	keys := func() *crypt.Keys {
+		return &crypt.Keys{Server: crypt.NewLocal(slices.Values([][32]byte{{1}})), Named: crypt.NewLocal(slices.Values([][32]byte{{2}}))}
+	}
+	opts := &storetest.Options{NoDotKeys: true, NoOwners: true, Slow: true, LikeS3: true}
 	t.Run("memstore", func(t *testing.T) {
 		t.Parallel()
-		storetest.RunService(t, func(t *testing.T) store.Service { return w.reach(t, memstore.New()) }, opts)
+		storetest.RunService(t, func(t *testing.T) store.Service {
+			return w.reach(t, &memstore.Store{Options: memstore.Options{Keys: keys()}})
+		}, opts)
 	})
 	t.Run("diskstore", func(t *testing.T) {
 		t.Parallel()
-		disk, err := diskstore.Open(filepath.Join(t.TempDir(), "objects"), &diskstore.Options{NoSync: true})
+		disk, err := diskstore.Open(filepath.Join(t.TempDir(), "objects"), &diskstore.Options{NoSync: true, Keys: keys()})
 		if err != nil {
 			t.Fatal(err)
 		}

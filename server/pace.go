@@ -30,7 +30,7 @@ func (s *Server) pace(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	b := &pacedBody{ReadCloser: r.Body, rc: http.NewResponseController(w), start: time.Now(), wait: s.patience}
+	b := &pacedBody{ReadCloser: r.Body, rc: http.NewResponseController(w), start: time.Now(), wait: s.patience, next: paceStep}
 	r.Body = b
 	// Also for what nobody reads: net/http does, before it answers.
 	b.until(b.start.Add(b.wait))

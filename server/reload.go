@@ -311,6 +311,9 @@ func (s *Server) apply(ctx context.Context, e edition) error {
 	if err := s.nextStart(cfg).checkStart(); err != nil {
 		return fmt.Errorf("the next start would fail: %w", err)
 	}
+	if err := cfg.keepable(s.objects); err != nil {
+		return err
+	}
 	old := s.rules.Load()
 	for _, b := range cfg.Buckets {
 		if old.policies[b.Name] != nil {
@@ -319,6 +322,9 @@ func (s *Server) apply(ctx context.Context, e edition) error {
 		if err := s.svc.CreateBucket(ctx, b.Name); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%w; %w", err, errPassing)
 		}
+	}
+	if err := s.setBuckets(ctx, cfg); err != nil {
+		return fmt.Errorf("%w; %w", err, errPassing)
 	}
 	next.since = time.Now().UTC()
 	if next.version == old.version {

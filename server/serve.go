@@ -48,11 +48,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, wellKnown):
-		s.serveDocument(reply{w}, r)
+		s.serveDocument(newReply(w, r), r)
 	case s.isCognito(r):
 		s.auth.ServeHTTP(w, r)
 	default:
-		s.s3.ServeHTTP(reply{w}, r)
+		s.s3.ServeHTTP(newReply(w, r), r)
 	}
 }
 
@@ -66,7 +66,11 @@ func (s *Server) isCognito(r *http.Request) bool {
 	if r.Method == http.MethodOptions && strings.Contains(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), "x-amz-target") {
 		return true
 	}
-	return strings.HasPrefix(r.URL.Path, "/"+s.users.ID()+"/.well-known/")
+	rest, ok := strings.CutPrefix(r.URL.Path, "/")
+	if ok {
+		rest, ok = strings.CutPrefix(rest, s.users.ID())
+	}
+	return ok && strings.HasPrefix(rest, "/.well-known/")
 }
 
 // ours reports whether host is a name of this machine or one of the settings.
@@ -93,17 +97,14 @@ func (s *Server) serveDocument(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	name := strings.TrimPrefix(r.URL.Path, wellKnown)
-	operators := name == rulesDocument || strings.HasPrefix(name, whyDocuments)
-	if !operators {
-		h.Set("Access-Control-Allow-Origin", "*")
+	if d := operatorDocument(name); d != nil {
+		s.serveOperator(w, r, d)
+		return
 	}
+	h.Set("Access-Control-Allow-Origin", "*")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "This document can only be read.", http.StatusMethodNotAllowed)
-		return
-	}
-	if operators {
-		s.serveOperator(w, r, name)
 		return
 	}
 	if name != outputsFile {
@@ -130,13 +131,14 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ConnState:         s.limits.conns.state,
+		ConnContext:       connContext,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // of what strangers do to connections
 
 		DisableGeneralOptionsHandler: true,
 	}
 	errs := make(chan error, len(listeners))
 	for _, l := range listeners {
-		go func() { errs <- hs.Serve(l) }()
+		go func() { errs <- hs.Serve(corkedListener{l}) }()
 	}
 	var err error
 	select {
@@ -193,7 +195,7 @@ func (c *Config) OpenListeners() (_ *Listeners, err error) {
 		if err != nil {
 			return nil, err
 		}
-		ls.All = append(ls.All, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}))
+		ls.All = append(ls.All, tls.NewListener(corkedListener{l}, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}))
 		ls.URLTLS = "https://" + reachable(l)
 	}
 	return ls, nil

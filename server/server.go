@@ -45,7 +45,8 @@ import (
 // DefaultRegion is the region that clients are told where the settings name none.
 const DefaultRegion = "us-east-1"
 
-// staleUploads is how long an upload in parts may stay open before it is aborted.
+// staleUploads is how long an upload in parts may stay open before it is aborted, where
+// the settings say nothing else.
 const staleUploads = 7 * 24 * time.Hour
 
 // Options are what a program gives a Server beside its settings.
@@ -90,20 +91,28 @@ type Server struct {
 	dev      bool
 	hosts    []string
 	svc      store.Service
+	settings *settings // of buckets, given over S3
 	gate     *gate.Gate
 	s3       http.Handler
 	auth     *cognito.Handler
 	patience time.Duration
 	verifier sigv4.Verifier
 	limits   *limits
-	disk     io.Closer // nil where Options.Store is set
+	disk     io.Closer        // nil where Options.Store is set
+	objects  *diskstore.Store // the embedded store; nil where Options.Store is none
+	keeper   *keeper          // of objects; nil with them
+	scrubber *scrubber        // of objects; nil with them
+	backups  string           // directory in which operators have backups made, or ""
 
 	rules   atomic.Pointer[rules]
 	reload  reload
 	denials *denials
 
 	document document
+	checkup  job[Diagnosis]
+	copying  job[MadeBackup]
 
+	ending     context.Context    // ends when stop is called
 	stop       context.CancelFunc // ends what goes on in the background; nil before there is any
 	background sync.WaitGroup
 }
@@ -135,6 +144,9 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 	if s.file != nil && s.file.was.Data != cfg.Data {
 		s.file = nil // it lies elsewhere
 	}
+	if s.backups, err = cfg.backupsPath(); err != nil {
+		return nil, err
+	}
 	if s.limits, err = newLimits(cfg); err != nil {
 		return nil, err
 	}
@@ -149,8 +161,13 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 	s.svc = opts.Store
 	opened := make(chan error, 1)
 	if s.svc == nil {
+		objects, err := cfg.storeOptions()
+		if err != nil {
+			return nil, err
+		}
+		objects.Logger = s.log
 		go func() {
-			disk, err := diskstore.Open(filepath.Join(cfg.Data, "objects"), &diskstore.Options{Logger: s.log, StaleUploads: staleUploads})
+			disk, err := diskstore.Open(filepath.Join(cfg.Data, "objects"), objects)
 			if err == nil {
 				s.svc, s.disk = disk, disk
 			}
@@ -169,8 +186,28 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 	if err != nil {
 		return nil, err
 	}
+	s.objects, _ = s.svc.(*diskstore.Store)
+	if err = cfg.keepable(s.objects); err != nil {
+		return nil, err
+	}
+	if s.settings, err = openSettings(ctx, s.db); err != nil {
+		return nil, err
+	}
 	for _, b := range cfg.Buckets {
-		if err := s.svc.CreateBucket(ctx, b.Name); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := s.svc.CreateBucket(ctx, b.Name)
+		if err == nil {
+			err = s.settings.Forget(ctx, b.Name) // those of another that had the name
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+	if err = s.setBuckets(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if s.objects != nil {
+		s.scrubber = &scrubber{disk: s.objects, db: s.db, log: s.log, every: cfg.Scrub.or(scrubEvery)}
+		if err = s.scrubber.load(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -189,6 +226,7 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		Hosts:        s.hosts,
 		Authenticate: s.authenticate,
 		Explain:      s.reason,
+		Documents:    s.settings,
 		OnError: func(ctx context.Context, requestID string, err error) {
 			if !errors.Is(err, errSlowDown) {
 				s.log.ErrorContext(ctx, "request failed", "request", requestID, "error", shorten(err.Error(), ""))
@@ -203,12 +241,17 @@ func Open(ctx context.Context, cfg *Config, opts *Options) (_ *Server, err error
 		},
 	})
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = stop
+	s.ending, s.stop = background, stop
 	s.background.Go(func() { // keys are made while requests are answered already
 		if err := s.users.Prepare(context.WithoutCancel(ctx)); err != nil {
 			s.log.Error("signing keys", "error", err)
 		}
 	})
+	if s.objects != nil {
+		s.keeper = &keeper{disk: s.objects, log: s.log, rules: func() *Config { return s.rules.Load().cfg }}
+		s.background.Go(func() { s.keeper.run(background) })
+		s.background.Go(func() { s.scrubber.run(background) })
+	}
 	if s.file != nil {
 		e := edition{settings: s.file.text, tests: tests}
 		s.reload.tried = e.id()

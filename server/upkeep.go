@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"github.com/cubby-storage/cubby/internal/state"
+	"github.com/cubby-storage/cubby/store/crypt"
 	"github.com/cubby-storage/cubby/store/diskstore"
 )
 
@@ -25,11 +26,20 @@ type Finding struct {
 	diskstore.Finding
 }
 
+// foundIn returns a finding without what would mend it, which holds on to much.
+func foundIn(where string, f *diskstore.Finding) Finding {
+	return Finding{where, diskstore.Finding{
+		Kind: f.Kind, Bucket: f.Bucket, Key: f.Key, Blob: f.Blob, Text: f.Text, Mendable: f.Mendable, Mended: f.Mended,
+	}}
+}
+
 // Diagnosis is what Diagnose found.
 type Diagnosis struct {
 	Objects  int64     `json:"objects"`
-	Parts    int64     `json:"parts"` // of uploads that are not complete
-	Bytes    int64     `json:"bytes"` // of both
+	Parts    int64     `json:"parts"`            // of uploads that are not complete
+	Trash    int64     `json:"trash,omitempty"`  // objects that can be had back
+	Bytes    int64     `json:"bytes"`            // of all
+	Sealed   int64     `json:"sealed,omitempty"` // of which only the size was compared, since they are under keys of customers
 	Findings []Finding `json:"findings"`
 }
 
@@ -58,10 +68,38 @@ func Diagnose(ctx context.Context, dir string, opts *DiagnoseOptions) (*Diagnosi
 	} else {
 		d.settings(cfg)
 	}
-	if err := d.objects(ctx, dir, opts); err != nil {
+	if err := d.objects(ctx, dir, cfg, opts); err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// Diagnose is the function Diagnose for a server that is running, which goes on
+// meanwhile. The settings are those of its file, if they came from one. If there is no
+// embedded store the cause of the error is errors.ErrUnsupported.
+func (s *Server) Diagnose(ctx context.Context, opts *DiagnoseOptions) (*Diagnosis, error) {
+	if s.objects == nil {
+		return nil, errNotEmbedded
+	}
+	if opts == nil {
+		opts = new(DiagnoseOptions)
+	}
+	d := &Diagnosis{Findings: []Finding{}}
+	cfg, err := s.cfg, error(nil)
+	if s.file != nil {
+		cfg, err = ReadConfig(s.cfg.Data)
+	}
+	if err != nil {
+		d.found(ConfigFile, err.Error())
+	} else {
+		d.settings(cfg)
+	}
+	d.check(ctx, s.objects, opts)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.integrity(ctx, s.db)
+	return d, ctx.Err()
 }
 
 func (d *Diagnosis) found(where, text string) {
@@ -100,11 +138,12 @@ func (d *Diagnosis) settings(cfg *Config) {
 	}
 }
 
-// objects looks at the objects, and at the state while it has their lock.
-func (d *Diagnosis) objects(ctx context.Context, dir string, opts *DiagnoseOptions) error {
+// objects looks at the objects, and at the state while it has their lock. The settings,
+// which may be nil, say where the keys to their content are.
+func (d *Diagnosis) objects(ctx context.Context, dir string, cfg *Config, opts *DiagnoseOptions) error {
 	objects := filepath.Join(dir, objectsDir)
 	if _, err := os.Stat(objects); err == nil {
-		err = d.store(ctx, objects, opts, func() { d.state(ctx, dir) })
+		err = d.store(ctx, objects, cfg, opts, func() { d.state(ctx, dir) })
 		return errors.Join(err, ctx.Err())
 	}
 	// The server was not started yet, but users may have been added.
@@ -113,8 +152,14 @@ func (d *Diagnosis) objects(ctx context.Context, dir string, opts *DiagnoseOptio
 }
 
 // store looks at the embedded store, and calls also while it is open.
-func (d *Diagnosis) store(ctx context.Context, dir string, opts *DiagnoseOptions, also func()) (err error) {
-	disk, err := diskstore.Open(dir, &diskstore.Options{NoSweep: true})
+func (d *Diagnosis) store(ctx context.Context, dir string, cfg *Config, opts *DiagnoseOptions, also func()) (err error) {
+	var keys *crypt.Keys
+	if cfg != nil {
+		if keys, err = cfg.encryption(false); err != nil {
+			d.found("keys", err.Error())
+		}
+	}
+	disk, err := diskstore.Open(dir, &diskstore.Options{NoSweep: true, Keys: keys})
 	if errors.Is(err, diskstore.ErrInUse) {
 		return err
 	}
@@ -124,20 +169,26 @@ func (d *Diagnosis) store(ctx context.Context, dir string, opts *DiagnoseOptions
 		return nil
 	}
 	defer func() { err = errors.Join(err, disk.Close()) }()
-	report, err := disk.Check(ctx, &diskstore.CheckOptions{Content: opts.Content, Rate: opts.Rate, Repair: opts.Repair, Progress: opts.Progress})
-	if ctx.Err() != nil {
-		return err
+	d.check(ctx, disk, opts)
+	if ctx.Err() == nil {
+		also()
 	}
-	if err != nil {
-		d.found(objectsDir, err.Error())
-	} else {
-		d.Objects, d.Parts, d.Bytes = report.Objects, report.Parts, report.Bytes
-		for _, f := range report.Findings {
-			d.Findings = append(d.Findings, Finding{objectsDir, f})
-		}
-	}
-	also()
 	return nil
+}
+
+// check looks at an embedded store that is open.
+func (d *Diagnosis) check(ctx context.Context, disk *diskstore.Store, opts *DiagnoseOptions) {
+	report, err := disk.Check(ctx, &diskstore.CheckOptions{Content: opts.Content, Rate: opts.Rate, Repair: opts.Repair, Progress: opts.Progress})
+	if err != nil {
+		if ctx.Err() == nil {
+			d.found(objectsDir, err.Error())
+		}
+		return
+	}
+	d.Objects, d.Parts, d.Trash, d.Bytes, d.Sealed = report.Objects, report.Parts, report.Trash, report.Bytes, report.Sealed
+	for _, f := range report.Findings {
+		d.Findings = append(d.Findings, foundIn(objectsDir, &f))
+	}
 }
 
 // state looks at the database of users, identities and keys.
@@ -151,11 +202,19 @@ func (d *Diagnosis) state(ctx context.Context, dir string) {
 		d.found(StateFile, err.Error())
 		return
 	}
+	d.integrity(ctx, db)
+	if err := db.Close(); err != nil {
+		d.found(StateFile, err.Error())
+	}
+}
+
+// integrity looks at a state that is open.
+func (d *Diagnosis) integrity(ctx context.Context, db *state.DB) {
 	lines, err := db.Integrity(ctx)
 	for _, line := range lines {
 		d.found(StateFile, line)
 	}
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err != nil {
 		d.found(StateFile, err.Error())
 	}
 }

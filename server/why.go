@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -18,12 +17,6 @@ import (
 	"github.com/cubby-storage/cubby/internal/s3api"
 	"github.com/cubby-storage/cubby/internal/sigv4"
 	"github.com/cubby-storage/cubby/internal/userpool"
-)
-
-// Documents for operators, below wellKnown.
-const (
-	whyDocuments  = "why/" // and the id of a request
-	rulesDocument = "rules"
 )
 
 // Denial is a question to the rules that was answered with no.
@@ -203,33 +196,6 @@ func (s *Server) isDevUser(ctx context.Context, who *access.Subject) bool {
 	}
 	users, err := s.users.ListUsers(ctx, &userpool.ListOptions{Dev: true})
 	return err == nil && slices.ContainsFunc(users, func(u *userpool.User) bool { return u.Sub == who.Sub })
-}
-
-// serveOperator answers with a document that only operators may read, and in dev
-// mode its users. To all others everything below these names looks the same.
-func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request, name string) {
-	c, err := s.authenticate(r)
-	if err == nil && !c.Operator && !s.isDevUser(r.Context(), &c.Subject) {
-		err = &sigv4.Error{Code: "AccessDenied", Message: "Only operators may read this."}
-	}
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	var v any = s.Rules()
-	if id, ok := strings.CutPrefix(name, whyDocuments); ok {
-		if v, err = s.Why(id); err != nil {
-			writeError(w, http.StatusNotFound, "NoSuchKey", "No denial of such a request is kept.")
-			return
-		}
-	}
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(append(text, '\n'))
 }
 
 // refuse answers that who sent r may not.

@@ -87,7 +87,7 @@ var template = sync.OnceValues(func() (dir string, err error) {
 })
 
 // newData returns a data directory that is a copy of the template.
-func newData(t *testing.T) string {
+func newData(t testing.TB) string {
 	t.Helper()
 	from, err := template()
 	if err != nil {

@@ -13,39 +13,59 @@ import (
 func (a *app) backup() *cobra.Command {
 	var data string
 	c := &cobra.Command{
-		Use:     "backup DEST",
+		Use:     "backup [DEST]",
 		GroupID: "server",
-		Short:   "Make a backup of the data of a server on this machine",
+		Short:   "Make a backup of the data of a server",
 		Long: `Backup makes a copy of the data directory DIR in the directory DEST, which must be
-empty or not be there, while no server runs on it: objects, users and keys of
-operators, settings, and tests of the rules.
+empty or not be there: objects, users and keys of operators, settings, and tests of
+the rules.
+
+While a server runs on the directory it makes the copy by itself, and goes on
+meanwhile. Backup asks it if AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are an
+operator's key, and --endpoint is the URL of the server. Where the copy goes is then
+not for you to say: it is a new directory, which is printed, below the one that
+"backups:" names in the settings of the server. So leave DEST out.
 
 The keys file is never part of it, nor are the files of tls_cert and tls_key: keep
 those apart. On the same file system files are linked, so take DEST to another disk.
 
 DEST is a backup as soon as it has a backup.json. If something is wrong with the
 objects the backup is made, and the exit code is 1.`,
-		Example: "  cubby backup /mnt/backup/monday --data /var/lib/cubby",
-		Args:    args(1, 1, "the directory for the backup"),
+		Example: "  cubby backup /mnt/backup/monday --data /var/lib/cubby\n  cubby backup --endpoint https://files.example.com",
+		Args:    args(0, 1, "the directory for the backup, or none of a server that runs"),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.runBackup(haveDone[server.MadeBackup](c.Context(), a, "backup", nil, nil))
+			}
 			info, err := server.Backup(c.Context(), data, args[0])
+			if errors.Is(err, server.ErrRunning) {
+				return &hinted{err, "Stop the server first. Or have it make the backup: leave DEST out."}
+			}
 			if err != nil {
-				return stopFirst(err)
+				return err
 			}
-			if a.json {
-				err = a.printJSON(info)
-			} else {
-				a.printFindings(info.Findings)
-				err = a.confirm(nil, "backed up %d objects, %s; the keys file is not among it, keep a copy of it elsewhere", info.Objects, size(info.Bytes))
-			}
-			if err == nil && len(info.Findings) > 0 {
-				err = &answer{failed}
-			}
-			return err
+			return a.runBackup(&server.MadeBackup{Path: args[0], BackupInfo: *info}, nil)
 		},
 	}
 	dataFlag(c, &data)
 	return c
+}
+
+// runBackup tells of a backup that was made.
+func (a *app) runBackup(made *server.MadeBackup, err error) error {
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(made)
+	} else {
+		a.printFindings(made.Findings)
+		err = a.confirm(nil, "backed up %d objects, %s, to %s; the keys file is not among it, keep a copy of it elsewhere", made.Objects, size(made.Bytes), printable(made.Path))
+	}
+	if err == nil && len(made.Findings) > 0 {
+		err = &answer{failed}
+	}
+	return err
 }
 
 func (a *app) restore() *cobra.Command {

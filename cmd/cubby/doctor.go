@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,9 +20,13 @@ func (a *app) doctor() *cobra.Command {
 		Use:     "doctor",
 		GroupID: "server",
 		Short:   "Look for damage in the data of a server on this machine",
-		Long: `Doctor looks at the data directory DIR while no server runs on it: whether the
-settings and rules are good and their tests pass, whether others can read the keys
-file, and whether state.db and the objects are whole.
+		Long: `Doctor looks at the data directory DIR: whether the settings and rules are good and
+their tests pass, whether others can read the keys file, and whether state.db and the
+objects are whole.
+
+While a server runs on the directory it does that by itself, and goes on meanwhile.
+Doctor asks it if AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are an operator's key,
+and --endpoint is the URL of the server.
 
 With --content it reads all objects and compares them with their entity tags. With
 --repair it removes files and rows that nothing refers to, and makes wrong counts
@@ -49,9 +55,17 @@ func (a *app) runDoctor(c *cobra.Command, data string, opts *server.DiagnoseOpti
 	bar := a.progress("objects", -1)
 	opts.Progress = bar.set
 	d, err := server.Diagnose(c.Context(), data, opts)
+	if ask, why := a.askRunning(c.Context(), data, err); ask {
+		query := url.Values{
+			"content": {strconv.FormatBool(opts.Content)}, "repair": {strconv.FormatBool(opts.Repair)}, "rate": {strconv.FormatInt(opts.Rate>>20, 10)},
+		}
+		d, err = haveDone[server.Diagnosis](c.Context(), a, "doctor", query, bar.set)
+	} else {
+		err = why
+	}
 	bar.end()
 	if err != nil {
-		return stopFirst(err)
+		return err
 	}
 	bad := 0
 	for _, f := range d.Findings {
@@ -110,12 +124,4 @@ func (a *app) printDiagnosis(d *server.Diagnosis, bad int) {
 	default:
 		fmt.Fprintf(a.stdout, "healthy: %d objects, %s\n", d.Objects, size(d.Bytes))
 	}
-}
-
-// stopFirst says what to do about a directory that a server runs on.
-func stopFirst(err error) error {
-	if errors.Is(err, server.ErrRunning) {
-		return &hinted{err, "Stop the server on this directory first."}
-	}
-	return err
 }

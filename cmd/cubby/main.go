@@ -111,7 +111,7 @@ func (a *app) commands() []*cobra.Command {
 		a.put(), a.get(), a.ls(), a.rm(), a.cp(), a.url(), a.stat(),
 		a.login(), a.logout(), a.whoami(), a.credentials(),
 		a.dev(), a.serve(), a.users(), a.keys(), a.rules(), a.why(), a.outputs(),
-		a.doctor(), a.backup(), a.restore(),
+		a.trash(), a.doctor(), a.backup(), a.restore(),
 		a.version(),
 	}
 }

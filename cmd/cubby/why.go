@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cubby-storage/cubby/server"
-	"github.com/cubby-storage/cubby/store/s3store"
 )
 
 func (a *app) why() *cobra.Command {
@@ -37,7 +34,8 @@ keep the last few thousand denials until they end; the log has them for longer.`
 			if id == "" || strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' }) {
 				return usage(c, fmt.Errorf("%q is not the id of a request", args[0]))
 			}
-			text, err := a.operatorDocument(c.Context(), "why/"+id)
+			var d server.Denials
+			err := a.askOperator(c.Context(), http.MethodGet, "why/"+id, nil, &d)
 			if errors.Is(err, fs.ErrNotExist) {
 				return &hinted{
 					fmt.Errorf("no denial of the request %s is known: %w", id, fs.ErrNotExist),
@@ -46,71 +44,12 @@ keep the last few thousand denials until they end; the log has them for longer.`
 			} else if err != nil {
 				return err
 			}
-			var d server.Denials
-			if err := json.Unmarshal(text, &d); err != nil {
-				return err
-			}
 			if a.json {
 				return a.printJSON(&d)
 			}
 			return a.printDenials(&d)
 		},
 	}
-}
-
-// operatorDocument returns a document of the server that only operators may read.
-func (a *app) operatorDocument(ctx context.Context, name string) ([]byte, error) {
-	endpoint, err := a.server()
-	if err != nil {
-		return nil, err
-	}
-	client, err := a.client(ctx)
-	if err != nil {
-		return nil, err
-	}
-	denied := &hinted{
-		fmt.Errorf("only operators may ask that: %w", fs.ErrPermission),
-		`"cubby keys add" makes a key, where the server is. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to it.`,
-	}
-	keys := s3store.Credentials{
-		AccessKeyID: a.getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: a.getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: a.getenv("AWS_SESSION_TOKEN"),
-	}
-	given := keys.AccessKeyID != ""
-	if given && keys.SecretAccessKey == "" {
-		return nil, &hinted{fmt.Errorf("AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is missing: %w", fs.ErrPermission), denied.hint}
-	}
-	if !given {
-		if a.signedIn() == "" {
-			return nil, denied
-		}
-		if keys, err = client.Credentials(ctx); err != nil {
-			return nil, err
-		}
-	}
-	// The server takes the signature of a request for an object.
-	b, err := s3store.New(s3store.Config{
-		Endpoint: endpoint, Bucket: ".well-known", PathStyle: true,
-		Credentials: s3store.Static(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
-	})
-	if err != nil {
-		return nil, err
-	}
-	limited, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	o, err := b.Get(limited, "cubby/"+name, nil)
-	if err != nil {
-		if s, ok := errors.AsType[*s3store.ServiceError](err); ok {
-			switch {
-			case s.Code == "AccessDenied":
-				return nil, denied
-			case given && (s.Code == "InvalidAccessKeyId" || s.Code == "SignatureDoesNotMatch"):
-				return nil, &hinted{fmt.Errorf("the key in AWS_ACCESS_KEY_ID is not one of %s: %w", endpoint, fs.ErrPermission), denied.hint}
-			}
-		}
-		return nil, err
-	}
-	defer o.Body.Close()
-	return io.ReadAll(io.LimitReader(o.Body, 4<<20))
 }
 
 // printDenials prints d for people.

@@ -1,7 +1,7 @@
 // Command e2e runs clients that we did not write against the real binary.
 //
 //	go run ./e2e          the newest aws-amplify
-//	go run ./e2e --all    older ones too, s5cmd, and what makes the backends of Amplify
+//	go run ./e2e --all    older ones too, s5cmd, what makes the backends of Amplify, and suites for S3 servers
 //	go run ./e2e v5       one of them
 //
 // It needs Node and npm, installs the clients at the versions pinned beside it,
@@ -37,7 +37,7 @@ func main() {
 }
 
 // clients are all that there are, the newest first.
-var clients = []string{"v6", "v6.8", "v5", "s5cmd", "backend"}
+var clients = []string{"v6", "v6.8", "v5", "s5cmd", "backend", "conformance"}
 
 func run(ctx context.Context, args []string) error {
 	names := args
@@ -70,6 +70,9 @@ func run(ctx context.Context, args []string) error {
 		case "backend":
 			fmt.Println("== @aws-amplify/backend-storage and client-config")
 			err = backend(ctx, bin, dir)
+		case "conformance":
+			fmt.Println("== suites for S3 servers")
+			err = conformance(ctx, bin, dir)
 		default:
 			fmt.Println("== aws-amplify", name)
 			err = amplify(ctx, bin, dir, filepath.Join("e2e", "amplify", name))

@@ -22,8 +22,11 @@ access/iam:
 outputs:
 store: github.com/minio/crc64nvme
 store/storetest: store
-store/memstore: store
-store/diskstore: store golang.org/x/sys/unix
+store/crypt: store
+store/crypt/awskms: store store/crypt
+	github.com/aws/aws-sdk-go-v2/aws github.com/aws/aws-sdk-go-v2/service/kms github.com/aws/smithy-go
+store/memstore: store store/crypt
+store/diskstore: store store/crypt golang.org/x/sys/unix
 	github.com/cockroachdb/pebble/v2 github.com/cockroachdb/pebble/v2/bloom github.com/cockroachdb/pebble/v2/vfs
 store/s3store: store
 	github.com/aws/aws-sdk-go-v2/aws github.com/aws/aws-sdk-go-v2/aws/middleware github.com/aws/aws-sdk-go-v2/aws/retry
@@ -41,13 +44,18 @@ internal/userpool: internal/state
 internal/cognito: internal/identity internal/userpool
 	github.com/go-jose/go-jose/v4 golang.org/x/time/rate
 internal/s3api: access store internal/gate internal/sigv4
-server: access outputs store store/diskstore go.yaml.in/yaml/v4
+server: access outputs store store/crypt store/crypt/awskms store/diskstore go.yaml.in/yaml/v4
 	internal/cognito internal/gate internal/identity internal/s3api internal/sigv4 internal/state internal/userpool
 .: outputs store store/s3store
-cubbytest: . access outputs server store/memstore
+cubbytest: . access outputs server store/crypt store/memstore
 cmd/cubby: . access access/iam outputs server store store/s3store
+	github.com/aws/aws-sdk-go-v2/aws github.com/aws/aws-sdk-go-v2/aws/signer/v4
 	github.com/spf13/cobra github.com/spf13/pflag github.com/vbauerster/mpb/v8 github.com/vbauerster/mpb/v8/decor golang.org/x/term
-e2e:
+e2e: github.com/aws/aws-sdk-go-v2/credentials github.com/aws/aws-sdk-go-v2/service/s3
+bench/target:
+bench/run: bench/target
+bench/memory: bench/target
+bench/rows: store store/diskstore
 `
 
 const module = "github.com/cubby-storage/cubby"

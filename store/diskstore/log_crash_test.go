@@ -207,6 +207,7 @@ func logCrash(t *testing.T, seed uint64) {
 		}
 		verifyLog(t, b, h)
 		check(t, s)
+		liveCounts(t, s)
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}

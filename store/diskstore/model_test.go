@@ -66,7 +66,7 @@ var causes = map[string]error{
 	"not exist": fs.ErrNotExist, "exist": fs.ErrExist, "invalid": fs.ErrInvalid, "no bucket": store.ErrNoBucket,
 	"no upload": store.ErrNoUpload, "not empty": store.ErrNotEmpty, "precondition": store.ErrPrecondition,
 	"not modified": store.ErrNotModified, "range": store.ErrRange, "incomplete": store.ErrIncomplete,
-	"part": store.ErrInvalidPart, "order": store.ErrPartOrder, "small": store.ErrPartTooSmall, "unsupported": errors.ErrUnsupported,
+	"part": store.ErrInvalidPart, "order": store.ErrPartOrder, "small": store.ErrPartTooSmall, "no version": store.ErrNoVersion, "marker": store.ErrMarker, "unsupported": errors.ErrUnsupported,
 }
 
 // causeOf names the cause of an error; "other" is one that no step should have.
@@ -130,6 +130,9 @@ func (s *side) dump(ctx context.Context) (map[string]string, error) {
 		if err := s.dumpObjects(ctx, info.Name, b, lines); err != nil {
 			return nil, err
 		}
+		if err := s.dumpVersions(ctx, info.Name, b, lines); err != nil {
+			return nil, err
+		}
 		found, err := s.openUploads(ctx, info.Name, b)
 		if err != nil {
 			return nil, err
@@ -171,6 +174,57 @@ func (s *side) dumpObjects(ctx context.Context, bucket string, b store.Bucket, l
 		lines[bucket+"/"+listed.Key] = fmt.Sprintf("%s, tags %v, content %s", describe(&o.Info), tags, content)
 	}
 	return nil
+}
+
+// dumpVersions describes the versions of all keys. Their ids differ, so they have numbers.
+func (s *side) dumpVersions(ctx context.Context, bucket string, b store.Bucket, lines map[string]string) error {
+	state, err := b.Versioning(ctx)
+	if err != nil || state == store.Unversioned {
+		return err
+	}
+	lines[bucket+", versioning"] = string(state)
+	page, err := b.ListVersions(ctx, &store.ListVersionsOptions{Prefix: s.prefix})
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]int)
+	for _, v := range page.Versions {
+		line := fmt.Sprintf("latest %t, null %t, ", v.Latest, v.Info.Version == store.NullVersion)
+		if v.IsMarker {
+			line += "delete marker"
+		} else {
+			o, err := b.Get(ctx, v.Key, &store.GetOptions{Version: v.Info.Version})
+			if err != nil {
+				return err
+			}
+			content, err := readAll(o)
+			if err != nil {
+				return fmt.Errorf("read version of %s: %w", v.Key, err)
+			}
+			line += describe(&o.Info) + ", content " + content
+		}
+		seen[v.Key]++
+		lines[fmt.Sprintf("%s/%s, version %d", bucket, v.Key, seen[v.Key])] = line
+	}
+	return nil
+}
+
+// version returns the id of the one of the versions of a key that has a number, or one
+// that there is not.
+func version(ctx context.Context, b store.Bucket, key string, n int) (string, error) {
+	page, err := b.ListVersions(ctx, &store.ListVersionsOptions{Prefix: key})
+	if err != nil {
+		return "", err
+	}
+	for _, v := range page.Versions {
+		if v.Key != key {
+			continue
+		}
+		if n--; n < 0 {
+			return v.Info.Version, nil
+		}
+	}
+	return store.NullVersion, nil
 }
 
 // openUploads returns the uploads of a bucket, in the order in which they are listed.

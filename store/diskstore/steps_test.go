@@ -115,8 +115,10 @@ func (m *maker) next() step {
 		return m.removeMany(bucket)
 	case n < 56:
 		return m.setTags(bucket, key)
-	case n < 62:
+	case n < 59:
 		return m.get(bucket, key)
+	case n < 65:
+		return m.version(bucket, key)
 	case n < 68:
 		return m.list(bucket)
 	case n < 74:
@@ -266,6 +268,55 @@ func listUploads(bucket, prefix string) step {
 			keys = append(keys, u.key)
 		}
 		return fmt.Sprintf("%q", keys), err
+	})
+}
+
+// version makes a step that is about one of the versions of a key, or about whether
+// there are any.
+func (m *maker) version(bucket, key string) step {
+	n := m.rng.IntN(4)
+	switch m.rng.IntN(5) {
+	case 0:
+		v := []store.Versioning{store.Enabled, store.Suspended}[m.rng.IntN(2)]
+		if m.fixed {
+			return m.list(bucket)
+		}
+		return on(bucket, "set versioning "+string(v), func(ctx context.Context, s *side, b store.Bucket) (string, error) {
+			return "", b.SetVersioning(ctx, v)
+		})
+	case 1:
+		return on(bucket, fmt.Sprintf("get version %d of %q", n, key), func(ctx context.Context, s *side, b store.Bucket) (string, error) {
+			id, err := version(ctx, b, key, n)
+			if err != nil {
+				return "", err
+			}
+			o, err := b.Get(ctx, key, &store.GetOptions{Version: id})
+			if err != nil {
+				return "", err
+			}
+			content, err := readAll(o)
+			return describe(&o.Info) + ", content " + content, err
+		})
+	case 2:
+		return on(bucket, fmt.Sprintf("copy version %d of %q to itself", n, key), func(ctx context.Context, s *side, b store.Bucket) (string, error) {
+			id, err := version(ctx, b, key, n)
+			if err != nil {
+				return "", err
+			}
+			_, err = b.Copy(ctx, key, key, &store.CopyOptions{Version: id, Replace: true})
+			return "", err
+		})
+	}
+	return on(bucket, fmt.Sprintf("delete version %d of %q", n, key), func(ctx context.Context, s *side, b store.Bucket) (string, error) {
+		id, err := version(ctx, b, key, n)
+		if err != nil {
+			return "", err
+		}
+		d, err := b.Delete(ctx, key, &store.DeleteOptions{Version: id})
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("marker %t", d.Marker), nil
 	})
 }
 

@@ -100,7 +100,7 @@ func (v *Verifier) parseAuthorization(s string) (*claim, error) {
 		}
 		pieces++
 		field := -1
-		trimmed := strings.Trim(piece, " \t")
+		trimmed := strings.TrimLeft(piece, " \t")
 		for i, name := range names {
 			if strings.HasPrefix(trimmed, name) {
 				field = i
@@ -113,12 +113,15 @@ func (v *Verifier) parseAuthorization(s string) (*claim, error) {
 			seen[field] = true
 			values[field] = trimmed[len(names[field]):]
 		case last == 0: // a comma within the region
-			values[0] += "," + strings.TrimRight(piece, " \t")
+			values[0] += "," + piece
 			field = 0
 		case !strange:
-			unknown, strange = trimmed, true
+			unknown, strange = strings.TrimRight(trimmed, " \t"), true
 		}
 		last = field
+	}
+	for i := range values { // and not before: a comma may come after spaces in a region
+		values[i] = strings.TrimRight(values[i], " \t")
 	}
 	for i, name := range names {
 		if values[i] == "" {
